@@ -1,0 +1,14 @@
+/* How clowder-stat shows a set of counters. */
+#ifndef APPS_STAT_PRINT_H
+#define APPS_STAT_PRINT_H
+
+#include "apps/stat_file.h"
+
+/* One line for each instance. */
+void stat_print_list(const struct stat_set *set);
+/* Every counter; with rates where `before` (NULL: nothing) has the instance too. */
+void stat_print_counters(const struct stat_set *set, const struct stat_set *before);
+/* The same for programs: one object on one line. */
+void stat_print_json(const struct stat_set *set, const struct stat_set *before);
+
+#endif /* APPS_STAT_PRINT_H */

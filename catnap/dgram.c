@@ -1,0 +1,407 @@
+#include "config.h"
+
+#include "catnap/catnap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/compiler.h"
+#include "libos/libos.h"
+
+#define SCRATCH 65536u
+#define SHORT 1024u	/* copied faster than received in pieces */
+#define ASK_MORE 4u	/* after two that came one by one */
+
+/* What a router or host said about an earlier datagram, and the kernel hands to
+ * whatever call comes next: never the fault of this one. */
+static bool is_icmp(int err)
+{
+	return err == ECONNREFUSED || err == EHOSTUNREACH || err == ENETUNREACH ||
+	       err == EHOSTDOWN || err == ENOPROTOOPT || err == EPROTO || err == ENONET;
+}
+
+/* ---- receiving */
+
+/* The i-th datagram is longer than the buffer it was received into: the rest is
+ * in the scratch memory. NULL: no memory, it is lost. */
+static struct libos_buf *join(struct catnap_sock *s, struct libos_buf *head, uint32_t i,
+			      size_t size, size_t n)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+	struct libos_buf *buf = libos_buf_alloc(&cc->base.os->pool, n);
+
+	if (buf) {
+		memcpy(buf->base, head->base, size);
+		memcpy(buf->base + size, cc->scratch + (size_t)i * SCRATCH, n - size);
+		cc->count[CATNAP_C_JOINED_BYTES] += n;
+		s->rx_shift = (uint8_t)libos_class_shift(n);
+	} else {
+		cc->count[CATNAP_C_RECV_NO_BUFFER]++;
+	}
+	libos_buf_put(head);
+	return buf;
+}
+
+static struct catnap_batch *batch_get(struct catnap_ctx *cc)
+{
+	struct catnap_batch *b = cc->batch_free;
+
+	if (likely(b)) {
+		cc->batch_free = b->next;
+		return b;
+	}
+	return malloc(sizeof(*b));
+}
+
+static void batch_put(struct catnap_ctx *cc, struct catnap_batch *b)
+{
+	b->next = cc->batch_free;
+	cc->batch_free = b;
+}
+
+static void batch_put_bufs(struct catnap_batch *b, uint32_t first, uint32_t end)
+{
+	for (uint32_t i = first; i < end; i++)
+		libos_buf_put(b->d[i].buf);
+}
+
+/* Buffers for one pop and for what may be read ahead of the next ones; one of
+ * the reserve is for the pop alone. Their number, 0 if there is no memory. */
+static uint32_t batch_bufs(struct catnap_sock *s, struct catnap_batch *b, size_t *size_out)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+	size_t size = (size_t)1 << s->rx_shift;
+	uint32_t most = 1 + (cc->read_ahead >> s->rx_shift), n;
+
+	most = most < s->rx_ask ? most : s->rx_ask;
+	for (n = 0; n < most; n++) {
+		b->d[n].buf = libos_buf_alloc(&cc->base.os->pool, size);
+		if (unlikely(!b->d[n].buf))
+			break;
+	}
+	*size_out = size;
+	if (likely(n))
+		return n;
+	*size_out = CATNAP_RESERVE_BUF;
+	b->d[0].buf = catnap_reserve_get(s);
+	return b->d[0].buf != NULL;
+}
+
+/* One, by way of the scratch memory: with its two pieces and its headers,
+ * recvmsg() takes a quarter longer than recvfrom(). */
+static int short_recv(struct catnap_sock *s, struct catnap_dgram *d, size_t size)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+	socklen_t len = sizeof(d->from);
+	ssize_t n;
+
+	cc->count[CATNAP_C_RECV_CALLS]++;
+	n = recvfrom(s->fd, cc->scratch, SCRATCH, 0, (struct sockaddr *)&d->from, &len);
+	if (n < 0)
+		return -1;
+	d->len = (uint32_t)n;
+	if (likely(d->len <= size)) {
+		memcpy(d->buf->base, cc->scratch, d->len);
+		cc->count[CATNAP_C_GATHERED_BYTES] += d->len;
+	} else {
+		memcpy(d->buf->base, cc->scratch, size);
+		memmove(cc->scratch, cc->scratch + size, d->len - size);
+	}
+	return 1;
+}
+
+/* As recvmmsg(): how many came, and their lengths, or -1 and errno. */
+static int batch_recv(struct catnap_sock *s, struct catnap_batch *b, uint32_t want, size_t size)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+	struct mmsghdr msgs[CATNAP_BATCH];
+	struct iovec iov[CATNAP_BATCH][2];
+	int n;
+
+	if (want == 1 && !s->rx_long && cc->scratch)
+		return short_recv(s, &b->d[0], size);
+	for (uint32_t i = 0; i < want; i++) {
+		iov[i][0] = (struct iovec){ b->d[i].buf->base, size };
+		iov[i][1] = (struct iovec){ cc->scratch + (size_t)i * SCRATCH, SCRATCH };
+		msgs[i].msg_hdr = (struct msghdr){
+			.msg_name = &b->d[i].from, .msg_namelen = sizeof(b->d[i].from),
+			.msg_iov = iov[i], .msg_iovlen = cc->scratch ? 2 : 1,
+		};
+	}
+	cc->count[CATNAP_C_RECV_CALLS]++;
+	n = recvmmsg(s->fd, msgs, want, 0, NULL);
+	for (int i = 0; i < n; i++)
+		b->d[i].len = msgs[i].msg_len;
+	return n;
+}
+
+/* n datagrams came: what is too long for its buffer is joined. */
+static void batch_take(struct catnap_sock *s, struct catnap_batch *b, uint32_t n, size_t size)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+
+	b->at = b->n = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		struct catnap_dgram d = b->d[i];
+
+		cc->count[CATNAP_C_RECV_BYTES] += d.len;
+		s->rx_long = d.len > SHORT;
+		if (unlikely(d.len > size))
+			d.buf = join(s, d.buf, i, size, d.len);
+		if (unlikely(!d.buf))
+			continue;
+		s->ahead += d.len;
+		cc->count[CATNAP_C_READ_AHEAD] += d.len;
+		b->d[b->n++] = d;
+	}
+	if (likely(b->n))
+		s->batch = b;
+	else
+		batch_put(cc, b);
+}
+
+/* The oldest datagram, into the pop that has waited longest. */
+static void batch_pop(struct catnap_sock *s)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+	struct libos_op *op = list_first(&s->q.waiting, struct libos_op, link);
+	struct catnap_batch *b = s->batch;
+	struct catnap_dgram *d = &b->d[b->at++];
+
+	s->ahead -= d->len;
+	cc->count[CATNAP_C_READ_AHEAD] -= d->len;
+	cc->hot = cc->last == s ? s : NULL;
+	cc->last = s;
+	if (likely(d->len)) {
+		libos_op_popped(op, d->buf, d->buf->base, d->len, &d->from);
+	} else {
+		libos_buf_put(d->buf);
+		libos_op_popped(op, NULL, NULL, 0, &d->from);
+	}
+	if (b->at < b->n)
+		return;
+	s->batch = NULL;
+	batch_put(cc, b);
+}
+
+void catnap_dgram_drop(struct catnap_sock *s)
+{
+	struct catnap_batch *b = s->batch;
+
+	if (!b)
+		return;
+	batch_put_bufs(b, b->at, b->n);
+	batch_put(catnap_ctx(s), b);
+	s->batch = NULL;
+}
+
+static bool recv_starved(struct catnap_sock *s, struct catnap_batch *b)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+
+	if (b)
+		batch_put(cc, b);
+	cc->count[CATNAP_C_RECV_NO_BUFFER]++;
+	if (list_empty(&s->link))
+		list_add_tail(&cc->starved, &s->link);
+	return false;
+}
+
+/* False when the socket is empty. */
+static bool recv_failed(struct catnap_sock *s, int err)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+
+	if (err == EAGAIN || err == EWOULDBLOCK) {
+		cc->count[CATNAP_C_RECV_EMPTY]++;
+		s->readable = false;
+		s->rx_row = 0;
+		s->rx_ask = 1;
+		return false;
+	}
+	if (err != EINTR)
+		cc->count[CATNAP_C_ICMP_ERRORS]++;
+	return true;
+}
+
+/*
+ * Where datagrams come alone, one by one is fastest. Two in a row make for a
+ * batch: twice as many while all that is asked for comes, else one more than
+ * came. Fewer than asked for say that the socket is empty. An error in between
+ * says it too, but has an edge of its own.
+ */
+static void ask_next(struct catnap_sock *s, uint32_t want, uint32_t n)
+{
+	uint32_t ask = n > 1 ? n + 1 : 1;
+
+	if (want == 1)
+		ask = s->rx_row++ ? ASK_MORE : 1;
+	else if (n == want)
+		ask = 2 * want;
+	if (want > 1)
+		s->rx_row = 0;
+	s->readable = n == want;
+	s->rx_ask = (uint8_t)(ask < CATNAP_BATCH ? ask : CATNAP_BATCH);
+}
+
+/* False when there is nothing more to do now. */
+static bool recv_batch(struct catnap_sock *s)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+	struct catnap_batch *b = batch_get(cc);
+	uint32_t want;
+	size_t size;
+	int n, err;
+
+	want = b ? batch_bufs(s, b, &size) : 0;
+	if (unlikely(!want))
+		return recv_starved(s, b);
+	n = batch_recv(s, b, want, size);
+	err = errno;
+	batch_put_bufs(b, n < 0 ? 0 : (uint32_t)n, want);
+	if (n > 0) {
+		ask_next(s, want, (uint32_t)n);
+		batch_take(s, b, (uint32_t)n, size);
+		return true;
+	}
+	batch_put(cc, b);
+	return recv_failed(s, err);
+}
+
+bool catnap_dgram_rx(struct catnap_sock *s)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+	uint64_t before = cc->base.os->ops.done_seq;
+
+	if (unlikely(!cc->scratch))
+		cc->scratch = malloc((size_t)CATNAP_BATCH * SCRATCH);
+	while (!list_empty(&s->q.waiting) && !s->eof) {
+		if (s->batch)
+			batch_pop(s);
+		else if (!s->readable || !recv_batch(s))
+			break;
+	}
+	while (s->eof && !list_empty(&s->q.waiting)) /* SHUT_RD */
+		libos_op_popped(list_first(&s->q.waiting, struct libos_op, link), NULL, NULL, 0,
+				NULL);
+	return cc->base.os->ops.done_seq != before;
+}
+
+/* ---- sending */
+
+bool catnap_dgram_to(struct catnap_sock *s, const struct libos_op *op, struct sockaddr_in *to)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &s->to) {
+		struct catnap_to *t = container_of(pos, struct catnap_to, link);
+
+		if (op && t->op != op)
+			continue;
+		*to = t->addr;
+		list_del(&t->link);
+		free(t);
+		return true;
+	}
+	return false;
+}
+
+static ssize_t dgram_sendmsg(struct catnap_sock *s, const struct libos_io *io,
+			     const struct sockaddr_in *to)
+{
+	struct iovec iov[DEMI_SGARRAY_MAXSIZE];
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = io->n };
+	struct sockaddr_in name;
+
+	if (likely(io->n == 1)) /* a message header costs time */
+		return sendto(s->fd, io->seg[0].addr, io->seg[0].len, MSG_NOSIGNAL,
+			      (const struct sockaddr *)to, to ? sizeof(*to) : 0);
+	if (to) {
+		name = *to;
+		msg.msg_name = &name;
+		msg.msg_namelen = sizeof(name);
+	}
+	for (uint32_t i = 0; i < io->n; i++) {
+		iov[i].iov_base = io->seg[i].addr;
+		iov[i].iov_len = io->seg[i].len;
+	}
+	return sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+}
+
+int catnap_dgram_send(struct catnap_sock *s, const struct libos_io *io,
+		      const struct sockaddr_in *to)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+	ssize_t n;
+
+	cc->count[CATNAP_C_SEND_CALLS]++;
+	n = dgram_sendmsg(s, io, to);
+	/* An error that an earlier one brought back is taken by the first call. */
+	for (int i = 0; n < 0 && (errno == EINTR || is_icmp(errno)) && i < 2; i++) {
+		cc->count[CATNAP_C_ICMP_ERRORS] += errno != EINTR;
+		n = dgram_sendmsg(s, io, to);
+	}
+	if (n >= 0) {
+		cc->count[CATNAP_C_SEND_BYTES] += (uint64_t)n;
+		return 0;
+	}
+	return errno == EWOULDBLOCK ? EAGAIN : errno;
+}
+
+/* The kernel gives an unbound socket a port with its first datagram. */
+static int became_bound(struct catnap_sock *s)
+{
+	if (s->q.state != LIBOS_NEW)
+		return 0;
+	s->q.state = LIBOS_BOUND;
+	return catnap_sock_watch(s, EPOLLIN);
+}
+
+int catnap_dgram_push(struct catnap_sock *s, struct libos_op *op, const struct libos_io *io,
+		      const struct sockaddr_in *to)
+{
+	int err;
+
+	if (!list_empty(&s->tx))
+		return catnap_tx_queue(s, op, io, to);
+	err = catnap_dgram_send(s, io, to);
+	if (err == EMSGSIZE || err == EINVAL)
+		return err;
+	if (err == EAGAIN) {
+		err = catnap_sock_watch(s, EPOLLIN | EPOLLOUT);
+		if (!err)
+			return catnap_tx_queue(s, op, io, to);
+	}
+	if (!err)
+		err = became_bound(s);
+	if (err)
+		libos_op_fail(op, err == ENOBUFS ? ENOMEM : err);
+	else
+		libos_op_pushed(op, io);
+	libos_io_put(io);
+	return 0;
+}
+
+int catnap_dgram_connect(struct catnap_sock *s, struct libos_op *op, const struct sockaddr_in *addr)
+{
+	int err = 0;
+
+	if (connect(s->fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
+		err = errno;
+	if (!err)
+		err = catnap_sock_watch(s, EPOLLIN);
+	if (err) {
+		libos_op_fail(op, err);
+		return 0;
+	}
+	s->peer = *addr;
+	s->q.has_peer = true;
+	if (s->q.state == LIBOS_NEW)
+		s->q.state = LIBOS_BOUND;
+	s->q.ctx->os->count[LIBOS_C_CONNECTS]++;
+	libos_op_done(op);
+	return 0;
+}

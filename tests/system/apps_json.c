@@ -1,0 +1,52 @@
+/*
+ * apps_json KEY[=NUMBER] ...: exit 0 if stdin is one line with one JSON object
+ * that has all those keys, the ones with a number as that number.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char text[1 << 20];
+
+static int check(const json_t *obj, const char *arg)
+{
+	const char *equals = strchr(arg, '=');
+	size_t len = equals ? (size_t)(equals - arg) : strlen(arg);
+	char key[64];
+	const json_t *value;
+
+	snprintf(key, sizeof(key), "%.*s", (int)len, arg);
+	value = json_object_get(obj, key);
+	if (!value) {
+		fprintf(stderr, "no key %s\n", key);
+		return 1;
+	}
+	if (equals && (!json_is_number(value) || json_number_value(value) != atof(equals + 1))) {
+		fprintf(stderr, "%s is not %s\n", key, equals + 1);
+		return 1;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	size_t len = fread(text, 1, sizeof(text) - 1, stdin);
+	int failed = 0;
+	json_error_t err;
+	json_t *obj;
+
+	if (len == 0 || strchr(text, '\n') != text + len - 1) {
+		fprintf(stderr, "not one line\n");
+		return 1;
+	}
+	obj = json_loads(text, JSON_REJECT_DUPLICATES, &err);
+	if (!json_is_object(obj)) {
+		fprintf(stderr, "not an object: %s\n", err.text);
+		return 1;
+	}
+	for (int i = 1; i < argc; i++)
+		failed |= check(obj, argv[i]);
+	json_decref(obj);
+	return failed;
+}

@@ -1,0 +1,545 @@
+/*
+ * A peer process that lies. Whatever it does, it is cut off or ignored, its own
+ * queues fail, and the server goes on serving an honest client.
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <demi/ext.h>
+#include <demi/libos.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "tests/unit/rawpeer.h"
+
+#define PORT 4711
+#define REGION_SIZE (2u << 20)
+
+static struct sockaddr_in server_addr = { .sin_family = AF_INET };
+
+/* ---- an echo server in a thread, and an honest client */
+
+static _Atomic uint64_t server_handle;
+static _Atomic bool server_up;
+
+/* Check's own assertions belong to one thread. */
+static void must(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static void serve(const demi_qresult_t *qr)
+{
+	demi_sgarray_t sga = qr->qr_value.sga;
+	demi_qtoken_t qt;
+
+	if (qr->qr_opcode == DEMI_OPC_ACCEPT) {
+		must((demi_accept(&qt, qr->qr_qd)) == 0);
+		must((demi_pop(&qt, qr->qr_value.ares.qd)) == 0);
+	} else if (qr->qr_opcode == DEMI_OPC_POP) {
+		if (!sga.sga_segs[0].sgaseg_len)
+			demi_close(qr->qr_qd);
+		else if (demi_push(&qt, qr->qr_qd, &sga) || demi_pop(&qt, qr->qr_qd))
+			demi_close(qr->qr_qd);
+		must((demi_sgafree(&sga)) == 0);
+	} else if (qr->qr_opcode == DEMI_OPC_FAILED && qr->qr_ret != ECANCELED) {
+		demi_close(qr->qr_qd);
+	}
+}
+
+static void *server(void *arg)
+{
+	demi_qresult_t qrs[16];
+	demi_qtoken_t qt;
+	uint64_t handle;
+	int qd, n;
+
+	(void)arg;
+	must((demi_init(NULL)) == 0);
+	must((demi_wakehandle(&handle)) == 0);
+	must((demi_socket(&qd, AF_INET, SOCK_STREAM, 0)) == 0);
+	must((demi_bind(qd, (struct sockaddr *)&server_addr, sizeof(server_addr))) == 0);
+	must((demi_listen(qd, 16)) == 0);
+	must((demi_accept(&qt, qd)) == 0);
+	atomic_store(&server_handle, handle);
+	atomic_store(&server_up, true);
+	while (demi_wait_next_n(qrs, 16, &n, NULL) == 0)
+		for (int i = 0; i < n; i++)
+			serve(&qrs[i]);
+	must((demi_fini()) == 0);
+	return NULL;
+}
+
+static void wait_for(demi_qtoken_t qt, demi_qresult_t *qr)
+{
+	const struct timespec limit = { 10, 0 };
+
+	ck_assert_int_eq(demi_wait(qr, qt, &limit), 0);
+}
+
+static void echo_once(int qd, size_t size, uint8_t fill)
+{
+	demi_sgarray_t sga = demi_sgaalloc(size);
+	demi_qresult_t qr;
+	demi_qtoken_t qt;
+	size_t got = 0;
+
+	ck_assert_ptr_nonnull(sga.sga_buf);
+	memset(sga.sga_segs[0].sgaseg_buf, fill, size);
+	ck_assert_int_eq(demi_push(&qt, qd, &sga), 0);
+	wait_for(qt, &qr);
+	ck_assert_int_eq(qr.qr_opcode, DEMI_OPC_PUSH);
+	ck_assert_int_eq(demi_sgafree(&sga), 0);
+	while (got < size) {
+		ck_assert_int_eq(demi_pop(&qt, qd), 0);
+		wait_for(qt, &qr);
+		ck_assert_int_eq(qr.qr_opcode, DEMI_OPC_POP);
+		sga = qr.qr_value.sga;
+		for (uint32_t i = 0; i < sga.sga_segs[0].sgaseg_len; i++)
+			must(((uint8_t *)sga.sga_segs[0].sgaseg_buf)[i] == fill);
+		got += sga.sga_segs[0].sgaseg_len;
+		ck_assert_int_eq(demi_sgafree(&sga), 0);
+	}
+}
+
+static int honest_open(void)
+{
+	demi_qresult_t qr;
+	demi_qtoken_t qt;
+	int qd;
+
+	ck_assert_int_eq(demi_socket(&qd, AF_INET, SOCK_STREAM, 0), 0);
+	ck_assert_int_eq(demi_connect(&qt, qd, (struct sockaddr *)&server_addr,
+				      sizeof(server_addr)), 0);
+	wait_for(qt, &qr);
+	ck_assert_int_eq(qr.qr_opcode, DEMI_OPC_CONNECT);
+	return qd;
+}
+
+/* ---- what a liar does once it has a connection */
+
+struct liar {
+	struct rawpeer p;
+	uint32_t conn;		/* the server's name for its connection */
+	uint8_t *region;	/* our region 0, announced */
+};
+
+static void send_data(struct liar *l, uint32_t count, uint32_t len)
+{
+	struct wire_data msg = { .conn = l->conn };
+
+	raw_slot(&l->p, wire_tag(WIRE_DATA, count, len), &msg, sizeof(msg));
+}
+
+static void send_ref(struct liar *l, uint32_t count, struct wire_ref ref)
+{
+	struct wire_data msg = { .conn = l->conn, .refs = { ref } };
+
+	raw_slot(&l->p, wire_tag(WIRE_REFS, count, 0), &msg, sizeof(msg));
+}
+
+static void announce(struct liar *l, uint32_t id, uint64_t size, uint32_t real, bool allocated,
+		     enum raw_seals seals)
+{
+	uint8_t *addr;
+	int fd = raw_memfd(real, allocated, seals, &addr);
+
+	raw_note(&l->p, WIRE_NOTE_REGION, id, size, fd);
+	close(fd);
+}
+
+static void bad_note(struct liar *l)
+{
+	raw_note(&l->p, 99, 0, 0, -1);
+}
+
+static void half_note(struct liar *l)
+{
+	ck_assert_int_eq(send(l->p.sock, "abc", 3, 0), 3);
+}
+
+static void second_hello(struct liar *l)
+{
+	raw_note(&l->p, WIRE_NOTE_HELLO, WIRE_MAGIC, 0, -1);
+}
+
+static void region_without_descriptor(struct liar *l)
+{
+	raw_note(&l->p, WIRE_NOTE_REGION, 1, REGION_SIZE, -1);
+}
+
+static void region_unsealed(struct liar *l)
+{
+	announce(l, 1, REGION_SIZE, REGION_SIZE, true, RAW_UNSEALED);
+}
+
+static void region_writable(struct liar *l)
+{
+	announce(l, 1, REGION_SIZE, REGION_SIZE, true, RAW_NO_WRITE_SEAL);
+}
+
+static void region_with_holes(struct liar *l)
+{
+	announce(l, 1, REGION_SIZE, REGION_SIZE, false, RAW_SEALED);
+}
+
+static void region_too_short(struct liar *l)
+{
+	announce(l, 1, 2 * REGION_SIZE, REGION_SIZE, true, RAW_SEALED);
+}
+
+static void region_odd(struct liar *l)
+{
+	announce(l, 1, 4096, 4096, true, RAW_SEALED);
+}
+
+static void region_empty(struct liar *l)
+{
+	announce(l, 1, 0, REGION_SIZE, true, RAW_SEALED);
+}
+
+static void region_twice(struct liar *l)
+{
+	announce(l, 0, REGION_SIZE, REGION_SIZE, true, RAW_SEALED);
+}
+
+static void region_far(struct liar *l)
+{
+	announce(l, UINT32_MAX - 1, REGION_SIZE, REGION_SIZE, true, RAW_SEALED);
+}
+
+static void bad_sequence(struct liar *l)
+{
+	l->p.ring.prod += 5;
+	send_data(l, 0, 8);
+}
+
+static void bad_type(struct liar *l)
+{
+	struct wire_data msg = { .conn = l->conn };
+
+	raw_slot(&l->p, wire_tag((enum wire_type)77, 0, 0), &msg, sizeof(msg));
+}
+
+static void data_empty(struct liar *l)
+{
+	send_data(l, 0, 0);
+}
+
+static void data_too_long(struct liar *l)
+{
+	send_data(l, 0, WIRE_INLINE_MAX + 1);
+}
+
+static void data_far_too_long(struct liar *l)
+{
+	send_data(l, 0, 65535);
+}
+
+static void refs_none(struct liar *l)
+{
+	send_ref(l, 0, (struct wire_ref){ 0, 0, 1, 0, 4096 });
+}
+
+static void refs_too_many(struct liar *l)
+{
+	send_ref(l, WIRE_REFS_MAX + 1, (struct wire_ref){ 0, 0, 1, 0, 4096 });
+}
+
+static void ref_unknown_region(struct liar *l)
+{
+	send_ref(l, 1, (struct wire_ref){ 7, 0, 1, 0, 4096 });
+}
+
+static void ref_past_the_end(struct liar *l)
+{
+	send_ref(l, 1, (struct wire_ref){ 0, 0, 1, REGION_SIZE - 16, 4096 });
+}
+
+static void ref_that_wraps(struct liar *l)
+{
+	send_ref(l, 1, (struct wire_ref){ 0, 0, 1, 4096, UINT32_MAX });
+}
+
+static void ref_empty(struct liar *l)
+{
+	send_ref(l, 1, (struct wire_ref){ 0, 0, 1, 0, 0 });
+}
+
+static void ref_yours_never_lent(struct liar *l)
+{
+	send_ref(l, 1, (struct wire_ref){ WIRE_YOURS, 0, 1, 0, 64 });
+}
+
+static void return_never_lent(struct liar *l)
+{
+	struct wire_return msg = { { 3 } };
+
+	raw_slot(&l->p, wire_tag(WIRE_RETURN, 1, 0), &msg, sizeof(msg));
+}
+
+static void return_too_many(struct liar *l)
+{
+	struct wire_return msg = { { 0 } };
+
+	raw_slot(&l->p, wire_tag(WIRE_RETURN, 255, 0), &msg, sizeof(msg));
+}
+
+/* What was lent once is given back twice. The loan is the echo of ours: it comes
+ * back as "yours", and so does what we say of it. */
+static void return_twice(struct liar *l)
+{
+	union {
+		struct wire_data data;
+		uint8_t bytes[RING_SLOT_DATA];
+	} answer;
+	struct wire_return msg;
+	uint32_t tag;
+
+	send_ref(l, 1, (struct wire_ref){ 0, 0, 1, 0, 4096 });
+	raw_expect(&l->p, WIRE_REFS, &tag, &answer);
+	ck_assert_uint_eq(answer.data.refs[0].region, WIRE_YOURS);
+	ck_assert_uint_eq(answer.data.refs[0].lent, 1);
+	msg.loans[0] = msg.loans[1] = answer.data.refs[0].loan;
+	raw_slot(&l->p, wire_tag(WIRE_RETURN, 2, 0), &msg, sizeof(msg));
+}
+
+static void accept_unasked(struct liar *l)
+{
+	struct wire_data msg = { .conn = l->conn, .word = { 1, 0 } };
+
+	raw_slot(&l->p, wire_tag(WIRE_ACCEPT, 0, 0), &msg, sizeof(msg));
+}
+
+static void datagram_too_long(struct liar *l)
+{
+	struct wire_dgram msg = { .dst_port = htons(PORT) };
+
+	raw_slot(&l->p, wire_tag(WIRE_DGRAM, 0, 120), &msg, sizeof(msg));
+}
+
+/* The server looks how far we have read when its ring is full. */
+static void bad_position(struct liar *l)
+{
+	atomic_store(&l->p.ring.control->cons, 0x40000000u);
+	for (uint32_t i = 0; i < 100; i++)
+		send_ref(l, 1, (struct wire_ref){ 0, 0, i, i * 4096, 4096 });
+}
+
+static const struct {
+	const char *what;
+	void (*act)(struct liar *l);
+} lies[] = {
+	{ "an unknown note", bad_note },
+	{ "half a note", half_note },
+	{ "a second hello", second_hello },
+	{ "a region without its descriptor", region_without_descriptor },
+	{ "a region that can shrink", region_unsealed },
+	{ "a region others may write", region_writable },
+	{ "a region full of holes", region_with_holes },
+	{ "a region shorter than it says", region_too_short },
+	{ "a region of an odd size", region_odd },
+	{ "a region of no size", region_empty },
+	{ "a region announced twice", region_twice },
+	{ "a region with a far too high number", region_far },
+	{ "a sequence number out of order", bad_sequence },
+	{ "an unknown message", bad_type },
+	{ "a message of no bytes", data_empty },
+	{ "a message over the slot", data_too_long },
+	{ "a message far over the slot", data_far_too_long },
+	{ "no reference", refs_none },
+	{ "too many references", refs_too_many },
+	{ "a reference to an unknown region", ref_unknown_region },
+	{ "a reference past the region's end", ref_past_the_end },
+	{ "a reference that wraps", ref_that_wraps },
+	{ "a reference to nothing", ref_empty },
+	{ "a reference to what was never lent", ref_yours_never_lent },
+	{ "a return of what was never lent", return_never_lent },
+	{ "too many returns", return_too_many },
+	{ "a loan returned twice", return_twice },
+	{ "an accept nobody asked for", accept_unasked },
+	{ "a datagram over the slot", datagram_too_long },
+	{ "a position nobody has reached", bad_position },
+};
+
+static void liar_open(struct liar *l)
+{
+	int fd;
+
+	raw_connect(&l->p, PORT);
+	raw_hello(&l->p);
+	fd = raw_memfd(REGION_SIZE, true, RAW_SEALED, &l->region);
+	raw_note(&l->p, WIRE_NOTE_REGION, 0, REGION_SIZE, fd);
+	close(fd);
+	l->conn = raw_open(&l->p, PORT, 1);
+}
+
+START_TEST(liar_is_cut_off)
+{
+	int qd = honest_open();
+	struct liar l;
+
+	echo_once(qd, 100, 1);
+	liar_open(&l);
+	lies[_i].act(&l);
+	ck_assert_msg(raw_is_cut_off(&l.p), "still connected after %s", lies[_i].what);
+	echo_once(qd, 100, 2);
+	echo_once(qd, 300000, 3);
+	raw_close(&l.p);
+	echo_once(honest_open(), 5000, 4);
+}
+END_TEST
+
+/* ---- halves of a ring that cannot be trusted */
+
+static const struct {
+	const char *what;
+	uint32_t size;
+	bool allocated;
+	enum raw_seals seals;
+	uint32_t magic;
+} halves[] = {
+	{ "unsealed", WIRE_HALF_SIZE, true, RAW_UNSEALED, WIRE_MAGIC },
+	{ "writable", WIRE_HALF_SIZE, true, RAW_NO_WRITE_SEAL, WIRE_MAGIC },
+	{ "with holes", WIRE_HALF_SIZE, false, RAW_SEALED, WIRE_MAGIC },
+	{ "too short", 4096, true, RAW_SEALED, WIRE_MAGIC },
+	{ "too long", 2 * WIRE_HALF_SIZE, true, RAW_SEALED, WIRE_MAGIC },
+	{ "of another version", WIRE_HALF_SIZE, true, RAW_SEALED, WIRE_MAGIC + 1 },
+};
+
+START_TEST(bad_half_is_refused)
+{
+	struct rawpeer p;
+	uint8_t *addr;
+	int fd, qd = honest_open();
+
+	raw_connect(&p, PORT);
+	fd = raw_memfd(halves[_i].size, halves[_i].allocated, halves[_i].seals, &addr);
+	raw_note(&p, WIRE_NOTE_HELLO, halves[_i].magic, 0, fd);
+	ck_assert_msg(raw_is_cut_off(&p), "talks over a half that is %s", halves[_i].what);
+	close(fd);
+	echo_once(qd, 1000, 5);
+	raw_close(&p);
+}
+END_TEST
+
+/* ---- what is strange but does no harm */
+
+START_TEST(late_messages_are_ignored)
+{
+	int qd = honest_open();
+	static const enum wire_type types[] = { WIRE_DATA, WIRE_FIN, WIRE_FINACK, WIRE_RESET,
+						WIRE_CREDIT, WIRE_NEED, WIRE_REFUSE, WIRE_GONE };
+	struct wire_data msg = { .conn = 0x7ff00001, .word = { 0, UINT32_MAX } };
+	struct liar l;
+
+	liar_open(&l);
+	for (size_t i = 0; i < array_size(types); i++)
+		raw_slot(&l.p, wire_tag(types[i], 0, types[i] == WIRE_DATA ? 8 : 0), &msg,
+			 sizeof(msg));
+	msg.conn = l.conn;
+	raw_slot(&l.p, wire_tag(WIRE_CREDIT, 0, 0), &msg, sizeof(msg)); /* of 4 GiB */
+	raw_slot(&l.p, wire_tag(WIRE_FINACK, 0, 0), &msg, sizeof(msg)); /* of no FIN */
+	raw_open(&l.p, PORT, 2);
+	echo_once(qd, 1000, 6);
+	raw_close(&l.p);
+}
+END_TEST
+
+/* Its memory stays readable for as long as the program holds a piece of it. */
+START_TEST(dies_while_its_bytes_are_read)
+{
+	int qd = honest_open();
+	struct liar l;
+
+	liar_open(&l);
+	for (uint32_t i = 0; i < 20; i++)
+		send_ref(&l, 1, (struct wire_ref){ 0, 0, i, i * 65536, 65536 });
+	raw_close(&l.p);
+	munmap(l.region, REGION_SIZE);
+	for (uint8_t i = 0; i < 20; i++)
+		echo_once(qd, 10000, i);
+}
+END_TEST
+
+START_TEST(connection_nobody_listens_for)
+{
+	union {
+		struct wire_data data;
+		uint8_t bytes[RING_SLOT_DATA];
+	} answer;
+	struct wire_connect msg = { .peer_conn = 9, .dst_ip = htonl(INADDR_LOOPBACK),
+				    .dst_port = htons(PORT + 1) };
+	struct rawpeer p;
+	uint32_t tag;
+
+	raw_connect(&p, PORT);
+	raw_hello(&p);
+	raw_slot(&p, wire_tag(WIRE_CONNECT, 0, 0), &msg, sizeof(msg));
+	raw_expect(&p, WIRE_REFUSE, &tag, &answer);
+	ck_assert_uint_eq(answer.data.conn, 9);
+	ck_assert_uint_eq(answer.data.word.value, ECONNREFUSED);
+	raw_close(&p);
+}
+END_TEST
+
+static pthread_t server_thread;
+static char dir[64];
+
+static void setup(void)
+{
+	snprintf(dir, sizeof(dir), "/tmp/catmem-peer-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	setenv("CLOWDER_RUNTIME_DIR", dir, 1);
+	setenv("LIBOS", "catmem", 1);
+	setenv("CLOWDER_LOG", "error", 1);
+	server_addr.sin_port = htons(PORT);
+	server_addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	atomic_store(&server_up, false);
+	ck_assert_int_eq(pthread_create(&server_thread, NULL, server, NULL), 0);
+	while (!atomic_load(&server_up))
+		usleep(1000);
+	ck_assert_int_eq(demi_init(NULL), 0);
+}
+
+static void teardown(void)
+{
+	char cmd[128];
+
+	ck_assert_int_eq(demi_fini(), 0);
+	ck_assert_int_eq(demi_wake(atomic_load(&server_handle)), 0);
+	pthread_join(server_thread, NULL);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	ck_assert_int_eq(system(cmd), 0);
+}
+
+int main(void)
+{
+	Suite *s = suite_create("catmem_peer");
+	TCase *tc = tcase_create("peer");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, liar_is_cut_off, 0, (int)array_size(lies));
+	tcase_add_loop_test(tc, bad_half_is_refused, 0, (int)array_size(halves));
+	tcase_add_test(tc, late_messages_are_ignored);
+	tcase_add_test(tc, dies_while_its_bytes_are_read);
+	tcase_add_test(tc, connection_nobody_listens_for);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
