@@ -276,6 +276,16 @@ static inline void link_publish(struct link *link, uint32_t tag)
 	link_touch(link);
 }
 
+/* Stream bytes, and with them a loan that the peer may have back. */
+static inline void link_publish_data(struct link *link, struct wire_data *msg, uint32_t tag)
+{
+	if (link->n_returns) {
+		msg->loan = link->returns[--link->n_returns];
+		tag |= WIRE_GIVES_BACK;
+	}
+	link_publish(link, tag);
+}
+
 /* It has something to say, and room for it, but no memory: nobody will kick it. */
 static inline bool link_waits_for_memory(const struct link *link)
 {

@@ -50,7 +50,7 @@ static bool push_inline(struct conn *conn, const struct libos_io *io)
 		return false;
 	inline_fill(msg->bytes + wire_inline_at(io->total), io);
 	msg->conn = conn->peer;
-	link_publish(conn->link, wire_tag(WIRE_DATA, 0, io->total));
+	link_publish_data(conn->link, msg, wire_tag(WIRE_DATA, 0, io->total));
 	conn->outstanding += conn_charge(io->total);
 	catmem_count(conn->cm, CATMEM_C_INLINE_MSGS, 1);
 	return true;
@@ -135,7 +135,7 @@ int conn_push(struct libos_queue *q, struct libos_op *op, const struct libos_io 
 		return push_other(conn, op, io);
 	copy_small(msg->bytes + wire_inline_at(len), io->seg[0].addr, len);
 	msg->conn = conn->peer;
-	link_publish(conn->link, wire_tag(WIRE_DATA, 0, len));
+	link_publish_data(conn->link, msg, wire_tag(WIRE_DATA, 0, len));
 	conn->outstanding += conn_charge(len);
 	catmem_count(conn->cm, CATMEM_C_INLINE_MSGS, 1);
 	libos_buf_put(io->seg[0].buf);
@@ -202,7 +202,7 @@ static void send_inline(struct conn *conn, struct wire_data *msg)
 	memcpy(msg->bytes + wire_inline_at(len), bytes, len);
 	msg->conn = conn->peer;
 	conn->outstanding += conn_charge(len);
-	link_publish(conn->link, wire_tag(WIRE_DATA, 0, len));
+	link_publish_data(conn->link, msg, wire_tag(WIRE_DATA, 0, len));
 	catmem_count(conn->cm, CATMEM_C_INLINE_MSGS, 1);
 }
 
@@ -222,7 +222,7 @@ static bool send_refs(struct conn *conn, struct wire_data *msg)
 	if (!n)
 		return false;
 	msg->conn = conn->peer;
-	link_publish(conn->link, wire_tag(WIRE_REFS, n, 0));
+	link_publish_data(conn->link, msg, wire_tag(WIRE_REFS, n, 0));
 	catmem_count(conn->cm, CATMEM_C_REF_MSGS, 1);
 	return true;
 }

@@ -518,21 +518,24 @@ void link_flush(struct link *link)
 
 /* ---- listening */
 
-static void returned(struct link *link, uint32_t n, const struct wire_return *msg)
+static bool returned(struct link *link, uint32_t loan)
+{
+	if (likely(lent_find(link, loan))) {
+		lent_end(link, loan);
+		return true;
+	}
+	link_break(link, "returned what it was not lent");
+	return false;
+}
+
+static void returns_in(struct link *link, uint32_t n, const struct wire_return *msg)
 {
 	if (n > WIRE_RETURNS_MAX) {
 		link_break(link, "returned too much at once");
 		return;
 	}
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t loan = msg->loans[i];
-
-		if (!lent_find(link, loan)) {
-			link_break(link, "returned what it was not lent");
-			return;
-		}
-		lent_end(link, loan);
-	}
+	for (uint32_t i = 0; i < n && returned(link, msg->loans[i]); i++)
+		;
 }
 
 /* One message. What could change under us is copied before it is looked at;
@@ -560,7 +563,7 @@ static void message_in(struct link *link, uint32_t tag, const uint8_t *data)
 		return;
 	case WIRE_RETURN:
 		memcpy(&u.ret, data, sizeof(u.ret));
-		returned(link, wire_tag_count(tag), &u.ret);
+		returns_in(link, wire_tag_count(tag), &u.ret);
 		return;
 	default:
 		conn_input(link, tag, (const void *)data);
@@ -581,6 +584,10 @@ bool link_poll(struct link *link)
 			if (unlikely(link->stalled || link->broken))
 				break;
 		}
+		/* Only now: a message that has to wait is looked at again. */
+		if (unlikely(tag & WIRE_GIVES_BACK) &&
+		    !returned(link, wire_read(&((const struct wire_data *)data)->loan)))
+			break;
 		n++;
 		if (ring_advance(&link->ring)) {
 			link->released = true;

@@ -10,13 +10,14 @@
 
 #include "catmem/ring.h"
 
-#define WIRE_MAGIC 0x636c6d31u	/* changes with the layout */
+#define WIRE_MAGIC 0x636c6d32u	/* changes with the layout */
 #define WIRE_HALF_SIZE 8192u	/* of a ring: control and 63 slots */
 #define WIRE_INLINE_MAX 112u	/* bytes that ride in the slot itself */
 #define WIRE_REFS_MAX 5u
 #define WIRE_RETURNS_MAX 30u
 
-/* A slot's tag: type (8 bits), count of refs or loans (8), inline bytes (16). */
+/* A slot's tag: type (8 bits), count of refs or loans (7), WIRE_GIVES_BACK (1),
+ * inline bytes (16). */
 enum wire_type {
 	WIRE_DATA = 1,		/* stream bytes in the slot */
 	WIRE_REFS,		/* stream bytes by reference */
@@ -34,6 +35,10 @@ enum wire_type {
 	WIRE_GONE,		/* nobody here has that datagram address */
 };
 
+/* DATA and REFS: `loan` names a loan given back, which so costs no slot of its own
+ * and is there before the answer that it rides with. */
+#define WIRE_GIVES_BACK (1u << 15)
+
 static inline uint32_t wire_tag(enum wire_type type, uint32_t count, uint32_t len)
 {
 	return (uint32_t)type | count << 8 | len << 16;
@@ -46,7 +51,7 @@ static inline uint32_t wire_tag_type(uint32_t tag)
 
 static inline uint32_t wire_tag_count(uint32_t tag)
 {
-	return tag >> 8 & 0xff;
+	return tag >> 8 & 0x7f;
 }
 
 static inline uint32_t wire_tag_len(uint32_t tag)
@@ -72,7 +77,7 @@ struct wire_ref {
 /* Every stream message begins with the receiver's name for the connection. */
 struct wire_data {
 	uint32_t conn;
-	uint32_t pad;
+	uint32_t loan;			/* with WIRE_GIVES_BACK */
 	union {
 		uint8_t bytes[WIRE_INLINE_MAX];
 		struct wire_ref refs[WIRE_REFS_MAX];

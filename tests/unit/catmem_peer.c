@@ -294,23 +294,51 @@ static void return_too_many(struct liar *l)
 	raw_slot(&l->p, wire_tag(WIRE_RETURN, 255, 0), &msg, sizeof(msg));
 }
 
-/* What was lent once is given back twice. The loan is the echo of ours: it comes
- * back as "yours", and so does what we say of it. */
-static void return_twice(struct liar *l)
+union slot {
+	struct wire_data data;
+	uint8_t bytes[RING_SLOT_DATA];
+};
+
+/* Lends as loan 1 and gets the echo of it, "yours", on a loan of the server's. */
+static uint32_t be_lent(struct liar *l)
 {
-	union {
-		struct wire_data data;
-		uint8_t bytes[RING_SLOT_DATA];
-	} answer;
-	struct wire_return msg;
+	union slot answer;
 	uint32_t tag;
 
 	send_ref(l, 1, (struct wire_ref){ 0, 0, 1, 0, 4096 });
 	raw_expect(&l->p, WIRE_REFS, &tag, &answer);
 	ck_assert_uint_eq(answer.data.refs[0].region, WIRE_YOURS);
 	ck_assert_uint_eq(answer.data.refs[0].lent, 1);
-	msg.loans[0] = msg.loans[1] = answer.data.refs[0].loan;
+	return answer.data.refs[0].loan;
+}
+
+/* Eight bytes, and with them a loan given back. */
+static void give_back(struct liar *l, uint32_t loan)
+{
+	struct wire_data msg = { .conn = l->conn, .loan = loan };
+
+	raw_slot(&l->p, wire_tag(WIRE_DATA, 0, 8) | WIRE_GIVES_BACK, &msg, sizeof(msg));
+}
+
+static void return_twice(struct liar *l)
+{
+	struct wire_return msg;
+
+	msg.loans[0] = msg.loans[1] = be_lent(l);
 	raw_slot(&l->p, wire_tag(WIRE_RETURN, 2, 0), &msg, sizeof(msg));
+}
+
+static void give_back_never_lent(struct liar *l)
+{
+	give_back(l, 3);
+}
+
+static void give_back_twice(struct liar *l)
+{
+	uint32_t loan = be_lent(l);
+
+	give_back(l, loan);
+	give_back(l, loan);
 }
 
 static void accept_unasked(struct liar *l)
@@ -366,6 +394,8 @@ static const struct {
 	{ "a return of what was never lent", return_never_lent },
 	{ "too many returns", return_too_many },
 	{ "a loan returned twice", return_twice },
+	{ "given back with data, what was never lent", give_back_never_lent },
+	{ "given back with data twice", give_back_twice },
 	{ "an accept nobody asked for", accept_unasked },
 	{ "a datagram over the slot", datagram_too_long },
 	{ "a position nobody has reached", bad_position },
@@ -396,6 +426,23 @@ START_TEST(liar_is_cut_off)
 	echo_once(qd, 300000, 3);
 	raw_close(&l.p);
 	echo_once(honest_open(), 5000, 4);
+}
+END_TEST
+
+/* What the program frees before it answers is the peer's again with the answer: its
+ * next buffer is the one that its caches still hold. */
+START_TEST(memory_rides_with_the_answer)
+{
+	union slot answer;
+	struct liar l;
+	uint32_t tag;
+
+	liar_open(&l);
+	give_back(&l, be_lent(&l));
+	raw_expect(&l.p, WIRE_DATA, &tag, &answer);
+	ck_assert_uint_eq(tag, wire_tag(WIRE_DATA, 0, 8) | WIRE_GIVES_BACK);
+	ck_assert_uint_eq(answer.data.loan, 1);
+	raw_close(&l.p);
 }
 END_TEST
 
@@ -532,6 +579,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, liar_is_cut_off, 0, (int)array_size(lies));
+	tcase_add_test(tc, memory_rides_with_the_answer);
 	tcase_add_loop_test(tc, bad_half_is_refused, 0, (int)array_size(halves));
 	tcase_add_test(tc, late_messages_are_ignored);
 	tcase_add_test(tc, dies_while_its_bytes_are_read);
