@@ -18,7 +18,7 @@
 
 #define BATCH 64
 #define BACKLOG 1024
-#define DATAGRAM_POPS 16	/* pops of the one UDP queue */
+#define DATAGRAM_POPS 32	/* pops of the one UDP queue */
 #define MAX_FAILURES 1000	/* in a row, with nothing in between */
 
 struct server {

@@ -47,6 +47,7 @@ static const struct libos_stat_name count_names[CATNAP_N_COUNTS] = {
 	[CATNAP_C_SEND_CALLS] = { "catnap.send_calls", DEMI_STAT_COUNTER },
 	[CATNAP_C_SEND_BYTES] = { "catnap.send_bytes", DEMI_STAT_COUNTER },
 	[CATNAP_C_SEND_BLOCKED] = { "catnap.send_blocked", DEMI_STAT_COUNTER },
+	[CATNAP_C_SEND_LOST] = { "catnap.send_lost", DEMI_STAT_COUNTER },
 	[CATNAP_C_PUSHES_HELD] = { "catnap.pushes_held", DEMI_STAT_COUNTER },
 	[CATNAP_C_ZC_SENDS] = { "catnap.zero_copy_sends", DEMI_STAT_COUNTER },
 	[CATNAP_C_ZC_COPIED] = { "catnap.zero_copy_copied", DEMI_STAT_COUNTER },
@@ -159,6 +160,7 @@ static int init(struct libos *os, struct libos_ctx **ctx_out)
 	cc->base.os = os;
 	list_init(&cc->starved);
 	list_init(&cc->sending);
+	list_init(&cc->gathered);
 	list_init(&cc->zombies);
 	settings_apply(cc, os->settings);
 	cc->count = libos_stats_add(&os->stats, count_names, CATNAP_N_COUNTS);
@@ -248,6 +250,14 @@ static bool poll(struct libos_ctx *ctx, uint64_t now)
 	return moved;
 }
 
+static void flush(struct libos_ctx *ctx)
+{
+	struct catnap_ctx *cc = (struct catnap_ctx *)(void *)ctx;
+
+	while (!list_empty(&cc->gathered))
+		catnap_dgram_flush(list_first(&cc->gathered, struct catnap_sock, gather_link));
+}
+
 static bool sleep_prepare(struct libos_ctx *ctx, uint64_t *deadline)
 {
 	struct catnap_ctx *cc = (struct catnap_ctx *)(void *)ctx;
@@ -333,7 +343,7 @@ const struct libos_backend catnap_backend = {
 	.getsockname = catnap_getsockname,
 	.getpeername = catnap_getpeername,
 	.poll = poll,
-	.flush = libos_no_flush,
+	.flush = flush,
 	.sleep_prepare = sleep_prepare,
 	.sleep_done = sleep_done,
 	.owes = owes,

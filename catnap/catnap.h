@@ -16,7 +16,7 @@
 struct catnap_uring;
 
 #define CATNAP_IOV 16		/* pieces in one send */
-#define CATNAP_BATCH 16u	/* datagrams in one receive */
+#define CATNAP_BATCH 32u	/* datagrams in one receive or send */
 #define CATNAP_RESERVE_BUF 4096u
 #define CATNAP_RX_MIN_SHIFT 11	/* 2 KiB */
 #define CATNAP_RX_START_SHIFT 12
@@ -30,6 +30,7 @@ enum catnap_count {
 	CATNAP_C_SEND_CALLS,
 	CATNAP_C_SEND_BYTES,
 	CATNAP_C_SEND_BLOCKED,	/* the kernel's buffer was full */
+	CATNAP_C_SEND_LOST,	/* datagrams the kernel refused after their push */
 	CATNAP_C_PUSHES_HELD,	/* waited for room in the send window */
 	CATNAP_C_ZC_SENDS,
 	CATNAP_C_ZC_COPIED,	/* sent zero-copy, and copied all the same */
@@ -69,6 +70,7 @@ struct catnap_ctx {
 	struct catnap_reserve reserve;
 	struct list starved;	/* by their link: readable, popped, no memory */
 	struct list sending;	/* by tx_link: something is not sent yet */
+	struct list gathered;	/* by gather_link: the next flush sends it */
 	struct list zombies;	/* by their link: closed, not done */
 	uint32_t n_owed;	/* zombies that must not be cut off by exit() */
 	struct catnap_tx *tx_free;
@@ -141,6 +143,8 @@ struct catnap_sock {
 	uint8_t rx_small;	/* reads in a row that used little of it */
 	uint8_t rx_ask;		/* datagrams asked for at once */
 	uint8_t rx_row;		/* came one by one, and none was the last */
+	uint8_t rx_alone;	/* so many in a row before more are asked for */
+	bool rx_many;		/* the last receive brought several */
 	bool rx_long;		/* the last datagram was not short */
 	uint32_t ahead;		/* bytes in rx or batch */
 	int rx_err;		/* what every pop fails with, once rx is empty */
@@ -156,6 +160,7 @@ struct catnap_sock {
 	uint64_t tx_limit;	/* a push completes while unsent is below */
 	struct list tx;		/* struct catnap_tx */
 	struct list tx_link;
+	struct list gather_link;
 	struct list to;		/* struct catnap_to, of q.pushes */
 
 	/* life */
@@ -246,9 +251,11 @@ int catnap_dgram_push(struct catnap_sock *s, struct libos_op *op, const struct l
 		      const struct sockaddr_in *to);
 int catnap_dgram_connect(struct catnap_sock *s, struct libos_op *op,
 			 const struct sockaddr_in *addr);
-/* Sends one; EAGAIN: no room. */
-int catnap_dgram_send(struct catnap_sock *s, const struct libos_io *io,
-		      const struct sockaddr_in *to);
+/* Sends the first of tx, and some more if there are; EAGAIN: no room. *n_out of
+ * them have been sent, or are lost as datagrams may be. */
+int catnap_dgram_send_queued(struct catnap_sock *s, uint32_t *n_out);
+/* Sends what pushes have left for the flush. */
+void catnap_dgram_flush(struct catnap_sock *s);
 /* The address of a push that waits; forgets it. */
 bool catnap_dgram_to(struct catnap_sock *s, const struct libos_op *op, struct sockaddr_in *to);
 

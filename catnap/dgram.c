@@ -14,6 +14,8 @@
 #define SCRATCH 65536u
 #define SHORT 1024u	/* copied faster than received in pieces */
 #define ASK_MORE 4u	/* after two that came one by one */
+#define MOST_ALONE 64u
+#define LONGEST 65507u	/* bytes of an IPv4 datagram */
 
 /* What a router or host said about an earlier datagram, and the kernel hands to
  * whatever call comes next: never the fault of this one. */
@@ -144,6 +146,7 @@ static void batch_take(struct catnap_sock *s, struct catnap_batch *b, uint32_t n
 	struct catnap_ctx *cc = catnap_ctx(s);
 
 	b->at = b->n = 0;
+	s->rx_many = n > 1;
 	for (uint32_t i = 0; i < n; i++) {
 		struct catnap_dgram d = b->d[i];
 
@@ -230,19 +233,25 @@ static bool recv_failed(struct catnap_sock *s, int err)
 /*
  * Where datagrams come alone, one by one is fastest. Two in a row make for a
  * batch: twice as many while all that is asked for comes, else one more than
- * came. Fewer than asked for say that the socket is empty. An error in between
- * says it too, but has an edge of its own.
+ * came. One that comes alone all the same makes for a longer row the next time.
+ * Fewer than asked for say that the socket is empty. An error in between says it
+ * too, but has an edge of its own.
  */
 static void ask_next(struct catnap_sock *s, uint32_t want, uint32_t n)
 {
 	uint32_t ask = n > 1 ? n + 1 : 1;
 
 	if (want == 1)
-		ask = s->rx_row++ ? ASK_MORE : 1;
+		ask = s->rx_row++ >= s->rx_alone ? ASK_MORE : 1;
 	else if (n == want)
 		ask = 2 * want;
-	if (want > 1)
+	if (want > 1) {
 		s->rx_row = 0;
+		if (n > 1)
+			s->rx_alone = 1;
+		else if (s->rx_alone < MOST_ALONE)
+			s->rx_alone *= 2;
+	}
 	s->readable = n == want;
 	s->rx_ask = (uint8_t)(ask < CATNAP_BATCH ? ask : CATNAP_BATCH);
 }
@@ -331,7 +340,8 @@ static ssize_t dgram_sendmsg(struct catnap_sock *s, const struct libos_io *io,
 	return sendmsg(s->fd, &msg, MSG_NOSIGNAL);
 }
 
-int catnap_dgram_send(struct catnap_sock *s, const struct libos_io *io,
+/* 0; EAGAIN: no room; what is wrong with it, or with the way. */
+static int dgram_send(struct catnap_sock *s, const struct libos_io *io,
 		      const struct sockaddr_in *to)
 {
 	struct catnap_ctx *cc = catnap_ctx(s);
@@ -351,6 +361,93 @@ int catnap_dgram_send(struct catnap_sock *s, const struct libos_io *io,
 	return errno == EWOULDBLOCK ? EAGAIN : errno;
 }
 
+/* The first of tx and what follows it, in one call: how many, or -1 and errno. */
+static int send_several(struct catnap_sock *s)
+{
+	struct mmsghdr msgs[CATNAP_BATCH];
+	struct iovec iov[CATNAP_BATCH][DEMI_SGARRAY_MAXSIZE];
+	struct list *pos, *tmp;
+	uint32_t n = 0;
+
+	list_for_each_safe(pos, tmp, &s->tx) {
+		struct catnap_tx *tx = container_of(pos, struct catnap_tx, link);
+
+		if (n == CATNAP_BATCH)
+			break;
+		for (uint32_t i = 0; i < tx->io.n; i++) {
+			iov[n][i].iov_base = tx->io.seg[i].addr;
+			iov[n][i].iov_len = tx->io.seg[i].len;
+		}
+		msgs[n].msg_hdr = (struct msghdr){
+			.msg_name = tx->has_to ? &tx->to : NULL,
+			.msg_namelen = tx->has_to ? sizeof(tx->to) : 0,
+			.msg_iov = iov[n], .msg_iovlen = tx->io.n,
+		};
+		n++;
+	}
+	return sendmmsg(s->fd, msgs, n, MSG_NOSIGNAL);
+}
+
+int catnap_dgram_send_queued(struct catnap_sock *s, uint32_t *n_out)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+	struct catnap_tx *tx = list_first(&s->tx, struct catnap_tx, link);
+	struct list *pos = s->tx.next;
+	int n = 0;
+
+	*n_out = 1;
+	if (pos->next != &s->tx)
+		n = send_several(s);
+	if (n <= 0) { /* alone, or the first of them fails: it says why */
+		int err = dgram_send(s, &tx->io, tx->has_to ? &tx->to : NULL);
+
+		cc->count[CATNAP_C_SEND_LOST] += err && err != EAGAIN;
+		return err == EAGAIN ? EAGAIN : 0;
+	}
+	cc->count[CATNAP_C_SEND_CALLS]++;
+	*n_out = (uint32_t)n;
+	for (int i = 0; i < n; i++, pos = pos->next)
+		cc->count[CATNAP_C_SEND_BYTES] += container_of(pos, struct catnap_tx, link)->io.total;
+	return 0;
+}
+
+void catnap_dgram_flush(struct catnap_sock *s)
+{
+	if (list_empty(&s->gather_link))
+		return;
+	list_del(&s->gather_link);
+	catnap_tx_run(s);
+	if (!list_empty(&s->tx) && catnap_sock_watch(s, EPOLLIN | EPOLLOUT)) {
+		catnap_ctx(s)->count[CATNAP_C_SEND_LOST]++;
+		catnap_tx_drop(s); /* nobody would say when there is room */
+	}
+}
+
+/*
+ * Where datagrams come together, the answers to them go together: short ones wait
+ * for the flush, which comes before any wait returns and with the 32nd.
+ */
+static bool gathers(const struct catnap_sock *s, const struct libos_io *io,
+		    const struct sockaddr_in *to)
+{
+	return s->rx_many && io->total <= SHORT && s->q.state == LIBOS_BOUND &&
+	       list_empty(&s->q.pushes) && s->unsent < s->tx_limit &&
+	       (!to || to->sin_port) && (list_empty(&s->tx) || !list_empty(&s->gather_link));
+}
+
+static int gather(struct catnap_sock *s, struct libos_op *op, const struct libos_io *io,
+		  const struct sockaddr_in *to)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+
+	if (list_empty(&s->gather_link))
+		list_add_tail(&cc->gathered, &s->gather_link);
+	catnap_tx_keep(s, io, 0, to);
+	libos_op_pushed(op, io);
+	libos_mark_dirty(cc->base.os);
+	return 0;
+}
+
 /* The kernel gives an unbound socket a port with its first datagram. */
 static int became_bound(struct catnap_sock *s)
 {
@@ -365,9 +462,14 @@ int catnap_dgram_push(struct catnap_sock *s, struct libos_op *op, const struct l
 {
 	int err;
 
+	if (io->total > LONGEST)
+		return EMSGSIZE;
+	if (gathers(s, io, to))
+		return gather(s, op, io, to);
+	catnap_dgram_flush(s);
 	if (!list_empty(&s->tx))
 		return catnap_tx_queue(s, op, io, to);
-	err = catnap_dgram_send(s, io, to);
+	err = dgram_send(s, io, to);
 	if (err == EMSGSIZE || err == EINVAL)
 		return err;
 	if (err == EAGAIN) {
@@ -389,6 +491,7 @@ int catnap_dgram_connect(struct catnap_sock *s, struct libos_op *op, const struc
 {
 	int err = 0;
 
+	catnap_dgram_flush(s);
 	if (connect(s->fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
 		err = errno;
 	if (!err)

@@ -75,6 +75,7 @@ int catnap_shutdown(struct libos_queue *q, int how)
 {
 	struct catnap_sock *s = catnap_sock(q);
 
+	catnap_dgram_flush(s);
 	if (how != SHUT_RD && !q->wr_shut) {
 		q->wr_shut = true;
 		s->fin_due = q->type == LIBOS_STREAM;
@@ -218,6 +219,7 @@ void catnap_close(struct libos_queue *q, struct libos_op *op)
 	struct catnap_sock *s = catnap_sock(q);
 	struct catnap_ctx *cc = catnap_ctx(s);
 
+	catnap_dgram_flush(s);
 	s->close_op = op;
 	s->zombie = true;
 	if (cc->hot == s)

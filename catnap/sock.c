@@ -61,13 +61,14 @@ struct catnap_sock *catnap_sock_alloc(struct catnap_ctx *cc, enum libos_queue_ty
 	s->watch.ready = sock_ready;
 	s->watch.fd = s->fd = -1;
 	s->rx_shift = CATNAP_RX_START_SHIFT;
-	s->rx_ask = 1;
+	s->rx_ask = s->rx_alone = 1;
 	s->tx_limit = cc->send_limit;
 	s->linger = cc->linger;
 	s->linger_s = cc->linger_s;
 	list_init(&s->rx);
 	list_init(&s->tx);
 	list_init(&s->tx_link);
+	list_init(&s->gather_link);
 	list_init(&s->to);
 	list_init(&s->link);
 	return s;

@@ -86,6 +86,7 @@ void catnap_tx_drop(struct catnap_sock *s)
 	}
 	s->unsent = 0;
 	list_del(&s->tx_link);
+	list_del(&s->gather_link);
 }
 
 int catnap_tx_queue(struct catnap_sock *s, struct libos_op *op, const struct libos_io *io,
@@ -238,14 +239,18 @@ static int run_stream(struct catnap_sock *s)
 
 static int run_dgram(struct catnap_sock *s)
 {
-	struct catnap_tx *tx = list_first(&s->tx, struct catnap_tx, link);
-	int err = catnap_dgram_send(s, &tx->io, tx->has_to ? &tx->to : NULL);
+	uint32_t n;
+	int err = catnap_dgram_send_queued(s, &n);
 
-	if (err == EAGAIN)
+	if (err)
 		return err;
-	s->unsent -= tx->io.total; /* sent, or lost as datagrams may be */
-	tx_put(tx);
-	tx_free(catnap_ctx(s), tx);
+	while (n-- > 0) {
+		struct catnap_tx *tx = list_first(&s->tx, struct catnap_tx, link);
+
+		s->unsent -= tx->io.total;
+		tx_put(tx);
+		tx_free(catnap_ctx(s), tx);
+	}
 	return 0;
 }
 

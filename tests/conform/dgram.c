@@ -116,6 +116,69 @@ START_TEST(test_pending_pops)
 }
 END_TEST
 
+enum after { AFTER_NOTHING, AFTER_CLOSE, AFTER_CONNECT, AFTER_SHUTDOWN, AFTER_TOO_LARGE, N_AFTER };
+
+static void after_answers(enum after what)
+{
+	struct sockaddr_in elsewhere;
+	demi_sgarray_t large;
+	demi_qtoken_t qt = 99;
+
+	if (what == AFTER_CLOSE) {
+		expect_ok(demi_close(f.b));
+		f.b = bound_socket(SOCK_DGRAM, &f.addr_b);
+	} else if (what == AFTER_CONNECT) {
+		elsewhere = f.addr_b;
+		expect_ok(demi_connect(&qt, f.b, SA(&elsewhere), sizeof(elsewhere)));
+		finish_ok(qt, DEMI_OPC_CONNECT);
+	} else if (what == AFTER_SHUTDOWN) {
+		expect_ok(demi_shutdown(f.b, SHUT_WR));
+	} else if (what == AFTER_TOO_LARGE) {
+		large = alloc(MIB);
+		large.sga_segs[0].sgaseg_len = 65508;
+		expect(EMSGSIZE, "too large", demi_pushto(&qt, f.b, &large, SA(&f.addr_a), 16));
+		expect_ok(demi_sgafree(&large));
+	}
+}
+
+/* Many come at once, the answers are pushed one after the other and to whom the
+ * queue was connected, and whatever the program does next takes none back. */
+START_TEST(test_answers_together)
+{
+	enum { N = 40 };
+	struct sockaddr_in addr_b;
+	demi_qtoken_t pops[N], pushes[N], qt;
+	demi_sgarray_t sgas[N];
+
+	expect_ok(demi_connect(&qt, f.b, SA(&f.addr_a), sizeof(f.addr_a)));
+	finish_ok(qt, DEMI_OPC_CONNECT);
+	addr_b = local_address(f.b);
+	for (unsigned i = 0; i < N; i++)
+		send_filled(f.a, 20 + i, i, &addr_b);
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < N; i++)
+			pops[i] = pop(f.b);
+		for (unsigned i = 0; i < N; i++)
+			sgas[i] = finish_ok(pops[i], DEMI_OPC_POP).qr_value.sga;
+		for (unsigned i = 0; i < N; i++) {
+			if (i % 3)
+				pushes[i] = push(f.b, &sgas[i]);
+			else
+				expect_ok(demi_pushto(&pushes[i], f.b, &sgas[i], SA(&f.addr_a), 16));
+			expect_ok(demi_sgafree(&sgas[i]));
+		}
+		if (round)
+			after_answers((enum after)_i);
+		for (unsigned i = 0; i < N; i++) {
+			finish_ok(pushes[i], DEMI_OPC_PUSH);
+			expect_datagram(f.a, 20 + i, i, &addr_b);
+			if (!round)
+				send_filled(f.a, 20 + i, i, &addr_b);
+		}
+	}
+}
+END_TEST
+
 /* Several segments become one datagram, popped as one segment. */
 START_TEST(test_joined)
 {
@@ -287,6 +350,7 @@ int main(void)
 	tcase_add_test(tc, test_too_large);
 	tcase_add_test(tc, test_boundaries);
 	tcase_add_test(tc, test_pending_pops);
+	tcase_add_loop_test(tc, test_answers_together, 0, N_AFTER);
 	tcase_add_test(tc, test_joined);
 	tcase_add_test(tc, test_implicit_bind);
 	tcase_add_test(tc, test_reconnect);
