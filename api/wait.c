@@ -45,6 +45,16 @@ static int op_wait(struct libos *os, const struct libos_op *op, const struct tim
 	return err == ETIMEDOUT && op->state != LIBOS_OP_PENDING ? 0 : err;
 }
 
+/* Before it waits. What was pushed is on its way all the same. */
+static bool woken(struct libos *os)
+{
+	if (likely(!libos_bell_take(os->bell)))
+		return false;
+	if (os->dirty)
+		libos_flush(os);
+	return true;
+}
+
 static void consume(struct libos_op *op, demi_qresult_t *qr_out)
 {
 	if (likely(op->state == LIBOS_OP_DONE))
@@ -62,7 +72,7 @@ static int wait_general(struct libos *os, demi_qresult_t *qr_out, demi_qtoken_t 
 	if (!qr_out || timespec_check(ts) || !op)
 		return EINVAL;
 	os->n_waits++;
-	if (libos_bell_take(os->bell))
+	if (woken(os))
 		return EINTR;
 	if (op->state != LIBOS_OP_PENDING)
 		libos_wait_done(os);
@@ -146,7 +156,7 @@ static int do_wait_any(struct libos *os, demi_qresult_t *qr_out, int *off_out,
 	if (unlikely(err))
 		return err;
 	os->n_waits++;
-	if (unlikely(libos_bell_take(os->bell)))
+	if (unlikely(woken(os)))
 		return EINTR;
 	if (op)
 		libos_wait_done(os);
@@ -187,7 +197,7 @@ static int do_wait_next_n(struct libos *os, demi_qresult_t *qr_out, int n, int *
 		return EINVAL;
 	*n_out = 0;
 	os->n_waits++;
-	if (unlikely(libos_bell_take(os->bell)))
+	if (unlikely(woken(os)))
 		return EINTR;
 	if (!list_empty(ready)) {
 		libos_wait_done(os);

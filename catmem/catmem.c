@@ -229,6 +229,8 @@ static bool catmem_cancel(struct libos_queue *q, struct libos_op *op)
 		conn->close_op = NULL;
 	if (op == q->connect)
 		conn_connect_cancel(conn);
+	if (op->opcode == DEMI_OPC_PUSH)
+		conn_push_cancelled(conn);
 	return true;
 }
 

@@ -396,6 +396,8 @@ struct conn {
 	bool connect_owed, accept_owed, reset_owed, need_owed, need_sent;
 	bool reset_late;	/* data came in after our close */
 	bool quiet;		/* the peer closed, then went: one more push is ok */
+	bool quiet_pushed;	/* ... and has been made */
+	bool wild;		/* bound to any address, until it connected */
 	bool eager;		/* the sender is short of window: credit at once */
 	bool retried;		/* a connect that was refused by a stale route */
 	bool in_accept;		/* in its listener's list */
@@ -442,6 +444,8 @@ bool conn_starved(const struct name *name, int err);
 /* Says what it has to say; false when the ring is full. */
 bool conn_send(struct conn *conn);
 void conn_credit_back(struct conn *conn, uint32_t charge);
+/* A push that waited has been cancelled. */
+void conn_push_cancelled(struct conn *conn);
 void conn_link_gone(struct conn *conn);
 void conn_free(struct conn *conn);
 bool conn_owes(const struct conn *conn);

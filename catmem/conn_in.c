@@ -294,10 +294,11 @@ int conn_pop(struct libos_queue *q, struct libos_op *op)
 			conn_want_send(conn);
 		return 0;
 	}
-	if (unlikely(conn->err))
-		libos_op_fail(op, conn->err);
-	else if (unlikely(conn->fin_seen || conn->rd_shut))
+	/* What resets it after the peer's end of stream takes nothing from that. */
+	if (unlikely(conn->fin_seen || conn->rd_shut))
 		libos_op_popped(op, NULL, NULL, 0, NULL);
+	else if (unlikely(conn->err))
+		libos_op_fail(op, conn->err);
 	else
 		list_add_tail(&q->waiting, &op->link);
 	return 0;

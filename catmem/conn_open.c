@@ -228,6 +228,8 @@ static void back_to_new(struct conn *conn)
 	conn->port = 0;
 	if (!conn->name)
 		memset(&conn->local, 0, sizeof(conn->local));
+	else if (conn->wild)
+		conn->local.sin_addr.s_addr = htonl(INADDR_ANY);
 }
 
 /* The answer, if there will be one, meets no connection any more. */
@@ -267,7 +269,8 @@ static int local_choose(struct conn *conn)
 	int err;
 
 	if (conn->q.state == LIBOS_BOUND) {
-		if (!conn->local.sin_addr.s_addr)
+		conn->wild = !conn->local.sin_addr.s_addr;
+		if (conn->wild)
 			conn->local.sin_addr = conn->remote.sin_addr;
 		return 0;
 	}

@@ -93,12 +93,11 @@ static bool window_full(const struct conn *conn)
 static int push_to_nobody(struct conn *conn, struct libos_op *op, const struct libos_io *io)
 {
 	libos_io_put(io);
-	if (conn->err)
-		libos_op_fail(op, conn->err);
+	if (conn->err || conn->quiet_pushed)
+		libos_op_fail(op, conn->err ? conn->err : ECONNRESET);
 	else
 		libos_op_pushed(op, io);
-	if (!conn->err)
-		conn->err = ECONNRESET; /* as TCP: the first meets the reset */
+	conn->quiet_pushed = true; /* as TCP: the first meets the reset */
 	return 0;
 }
 
@@ -160,6 +159,13 @@ static void pushes_take(struct conn *conn)
 	}
 }
 
+/* The end of stream may have waited for it. */
+void conn_push_cancelled(struct conn *conn)
+{
+	if (conn->fin_owed && !conn->fin_sent)
+		conn_want_send(conn);
+}
+
 void conn_credit_back(struct conn *conn, uint32_t charge)
 {
 	conn->outstanding -= charge < conn->outstanding ? charge : conn->outstanding;
@@ -169,7 +175,7 @@ void conn_credit_back(struct conn *conn, uint32_t charge)
 		return;
 	}
 	pushes_take(conn);
-	if (conn->closed)
+	if (conn->closed || (conn->fin_owed && !conn->fin_sent))
 		conn_want_send(conn);
 }
 

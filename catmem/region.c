@@ -250,20 +250,23 @@ struct libos_buf *foreign_find_buf(struct libos_area *area, const void *addr, ui
 {
 	struct foreign *f = container_of(area, struct foreign, area);
 	struct catmem *cm = f->cm;
+	struct libos_buf *found = NULL;
 	struct list *pos, *tmp;
 
-	/* The usual case is the very piece that was popped. len 0 asks for one
-	 * that begins here and that the program has to free. */
+	/* The usual case is the very piece that was popped; len 0 asks for one that
+	 * the program frees. Of several that begin here that is the shortest: in
+	 * whatever order it frees them, what it still has lies in what is left. */
 	for (struct loan *l = cm->loan_hash[loan_slot(cm, addr)]; l; l = l->next)
-		if (l->buf.base == addr && len <= l->buf.len && (len || l->buf.app))
-			return &l->buf;
-	if (!len)
-		return NULL;
+		if (l->buf.base == addr && l->buf.app && len <= l->buf.len &&
+		    (!found || l->buf.len < found->len))
+			found = &l->buf;
+	if (found || !len)
+		return found;
 	/* A part of one. */
 	list_for_each_safe(pos, tmp, &f->loans) {
 		struct loan *l = container_of(pos, struct loan, node);
 
-		if ((const uint8_t *)addr >= l->buf.base &&
+		if (l->buf.app && (const uint8_t *)addr >= l->buf.base &&
 		    (const uint8_t *)addr + len <= l->buf.base + l->buf.len)
 			return &l->buf;
 	}

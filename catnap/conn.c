@@ -147,7 +147,6 @@ static void connect_end(struct catnap_sock *s, struct libos_op *op, int err)
 	if (!err)
 		err = established(s);
 	if (!err) {
-		catnap_ctx(s)->base.os->count[LIBOS_C_CONNECTS]++;
 		libos_op_done(op);
 		return;
 	}

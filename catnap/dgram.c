@@ -504,7 +504,6 @@ int catnap_dgram_connect(struct catnap_sock *s, struct libos_op *op, const struc
 	s->q.has_peer = true;
 	if (s->q.state == LIBOS_NEW)
 		s->q.state = LIBOS_BOUND;
-	s->q.ctx->os->count[LIBOS_C_CONNECTS]++;
 	libos_op_done(op);
 	return 0;
 }

@@ -150,7 +150,10 @@ static bool stream_done(struct catnap_sock *s, int *err_out)
 		return true;
 	s->fin_due = true;
 	catnap_sent_all(s);
-	return fin_acked(s, err_out) || may_let_go(s);
+	if (fin_acked(s, err_out) || may_let_go(s))
+		return true;
+	owe(s); /* what the peer sends to a socket of nobody resets what it has not got */
+	return false;
 }
 
 /*

@@ -79,7 +79,7 @@ static int linger_set(struct catnap_sock *s, const void *val, socklen_t len)
 	if (len != sizeof(l))
 		return EINVAL;
 	memcpy(&l, val, sizeof(l));
-	if (l.l_linger < 0)
+	if (l.l_onoff && l.l_linger < 0)
 		return EINVAL;
 	s->linger = l.l_onoff != 0;
 	s->linger_s = l.l_linger;

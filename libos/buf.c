@@ -235,6 +235,7 @@ static int area_map(struct libos_pool *pool, struct libos_area *area)
 	err = pool->mem->map(pool->mem_arg, area->size, &base, &area->priv);
 	if (err) {
 		log_debug("pool: %s for %zu bytes", strerror(err), area->size);
+		os->pool_err = err;
 		return err;
 	}
 	area->base = base;

@@ -179,9 +179,11 @@ static int eof_make(struct libos *os)
 {
 	os->eof = libos_buf_alloc(&os->pool, 1);
 	if (!os->eof) {
-		log_error("no memory for buffers (pool.max_bytes is %llu)",
+		int err = os->pool_err ? os->pool_err : ENOMEM;
+
+		log_error("no memory for buffers: %s (pool.max_bytes is %llu)", strerror(err),
 			  (unsigned long long)os->pool_limit);
-		return ENOMEM;
+		return err;
 	}
 	os->count[LIBOS_C_BUFS_OUT]--; /* not one that the program could leak */
 	return 0;
@@ -399,8 +401,10 @@ static int wait_loop(struct libos *os, uint64_t seen, uint64_t deadline)
 	uint64_t start = 0;
 
 	counts_show(os);
-	if (!deadline)
+	if (!deadline) {
 		os->now = time_now();
+		os->watches.next_look = 0; /* the one pass looks at everything */
+	}
 	for (;;) {
 		bool moved = libos_poll(os);
 

@@ -12,6 +12,7 @@
 #include "base/compiler.h"
 #include "libos/buf.h"
 #include "libos/op.h"
+#include "libos/process.h"
 #include "libos/queue.h"
 #include "libos/settings.h"
 #include "libos/stat.h"
@@ -70,19 +71,12 @@ struct libos {
 	struct libos_stats stats;
 	uint64_t *count;	/* enum libos_count: the core's own counters */
 	uint64_t pool_limit;	/* bytes, all pools of the instance */
+	int pool_err;		/* why it could last not grow below that */
 	uint64_t pool_bytes;
 	struct libos_buf_debug *debug;
 	demi_callback_t callback;
 	char name[32];		/* "catnap+catmem" */
 	struct list link;	/* of the process */
-};
-
-/* What a call has to see to before anything else. */
-enum libos_attention {
-	LIBOS_SEIZED = 1u << 0,	/* exit() has taken the instance over */
-	LIBOS_FOREIGN = 1u << 1, /* demi_waitfd(): armed between calls */
-	LIBOS_DEBUG = 1u << 2,	/* CLOWDER_DEBUG=buffers */
-	LIBOS_RANG = 1u << 3,	/* demi_wake() */
 };
 
 /* The core's own counters. */

@@ -24,6 +24,7 @@ static struct list parents = { &parents, &parents }; /* a forked child's: not ou
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static int once_err;
+static bool exiting;		/* exit() looks after what there is: no more comes */
 
 /* Makes every other thread of the process pass a full barrier: what they store
  * before they look at `attention` is then either seen here, or they see it set. */
@@ -112,6 +113,7 @@ static void process_exits(void)
 	if (os != &libos_none && atomic_load(&os->busy))
 		return; /* exit() out of a signal handler inside a call */
 	pthread_mutex_lock(&lock);
+	exiting = true;
 	deadline = 0;
 	if (!list_empty(&instances))
 		deadline = time_now() + list_first(&instances, struct libos, link)->linger_ns;
@@ -126,12 +128,12 @@ static void process_exits(void)
 	seize_all();
 	for (;;) {
 		os = seize_one(&left);
-		if (os)
-			libos_close(os, deadline);
-		else if (!left || time_now() >= deadline)
+		if (!os && (!left || time_now() >= deadline))
 			break;
 		pthread_mutex_unlock(&lock);
-		if (!os)
+		if (os)
+			libos_close(os, deadline); /* may call the program's callback */
+		else
 			nanosleep(&nap, NULL);
 		pthread_mutex_lock(&lock);
 	}
@@ -178,8 +180,13 @@ int libos_process_adopt(struct libos *os)
 	if (err)
 		return err;
 	pthread_mutex_lock(&lock);
-	list_add_tail(&instances, &os->link);
+	err = exiting ? ECANCELED : 0;
+	if (!err)
+		list_add_tail(&instances, &os->link);
 	pthread_mutex_unlock(&lock);
-	libos_self = os;
-	return 0;
+	if (err)
+		pthread_setspecific(key, NULL);
+	else
+		libos_self = os;
+	return err;
 }

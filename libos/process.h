@@ -11,6 +11,14 @@
 
 #include "base/compiler.h"
 
+/* What a call has to see to before anything else. */
+enum libos_attention {
+	LIBOS_SEIZED = 1u << 0,	/* exit() has taken the instance over */
+	LIBOS_FOREIGN = 1u << 1, /* demi_waitfd(): armed between calls */
+	LIBOS_DEBUG = 1u << 2,	/* CLOWDER_DEBUG=buffers */
+	LIBOS_RANG = 1u << 3,	/* demi_wake() */
+};
+
 struct libos;
 
 /* This thread's instance, or libos_none, which is as good as one that exit() has
@@ -44,9 +52,11 @@ uint64_t libos_bell_handle(const struct libos_bell *bell);
 int libos_bell_fd(const struct libos_bell *bell);
 bool libos_bell_quiet(struct libos_bell *bell);
 
+/* LIBOS_RANG without `rang` is the rest of a ring that has been taken already. */
 static inline bool libos_bell_rang(const struct libos_bell *bell)
 {
-	return unlikely(atomic_load_explicit(&bell->rang, memory_order_relaxed));
+	return unlikely(atomic_load_explicit(bell->attention, memory_order_relaxed) & LIBOS_RANG ||
+			atomic_load_explicit(&bell->rang, memory_order_relaxed));
 }
 
 /* Whether it rang since the last time; takes the ring back. */

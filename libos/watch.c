@@ -67,12 +67,15 @@ static int collect(struct libos_watches *ws, uint64_t timeout_ns)
 		return epoll_wait(ws->epfd, ws->events, LIBOS_WATCH_BATCH, -1);
 	ts.tv_sec = (time_t)(timeout_ns / NSEC_PER_SEC);
 	ts.tv_nsec = (long)(timeout_ns % NSEC_PER_SEC);
-	n = epoll_pwait2(ws->epfd, ws->events, LIBOS_WATCH_BATCH, &ts, NULL);
-	if (n < 0 && errno == ENOSYS) /* before Linux 5.11: whole milliseconds */
-		n = epoll_wait(ws->epfd, ws->events, LIBOS_WATCH_BATCH,
-			       (int)(ts.tv_sec > 3600 ? 3600000
-						      : ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + 1));
-	return n;
+	if (!ws->no_pwait2) {
+		n = epoll_pwait2(ws->epfd, ws->events, LIBOS_WATCH_BATCH, &ts, NULL);
+		if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+			return n;
+		ws->no_pwait2 = true; /* before Linux 5.11, or a container's filter */
+	}
+	return epoll_wait(ws->epfd, ws->events, LIBOS_WATCH_BATCH, /* whole milliseconds */
+			  (int)(ts.tv_sec > 3600 ? 3600000
+						 : ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + 1));
 }
 
 bool libos_watches_poll(struct libos_watches *ws, uint64_t timeout_ns)

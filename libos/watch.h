@@ -22,6 +22,7 @@ struct libos_watch {
 
 struct libos_watches {
 	int epfd;
+	bool no_pwait2;		/* the kernel has no such call, or not for us */
 	uint32_t n_eager;
 	uint64_t next_look;	/* ns: when a pass looks at the lazy ones again */
 	int n_events;		/* of the batch being handled */
