@@ -94,12 +94,12 @@ static int push_general(struct libos *os, demi_qtoken_t *qt_out, int qd,
 	if (segs_get(os, sga, &io))
 		return EINVAL;
 	err = push_check(q, to);
-	if (os->debug_buffers && !err)
-		debug_pushed(os, qd, &io);
 	if (!err)
 		err = queue_push(os, qt_out, q, &io, q->type == LIBOS_DGRAM ? to : NULL);
 	if (err)
 		libos_io_put(&io);
+	else if (os->debug_buffers)
+		debug_pushed(os, qd, &io);
 	return err;
 }
 

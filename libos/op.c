@@ -3,6 +3,7 @@
 #include "libos/op.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,10 @@
 #include "libos/libos.h"
 
 #define MAX_CHUNKS (1u << 16) /* 16 million operations */
+
+/* Where the next chunk's generations begin: far from those of all others, so that
+ * the token of an instance that has ended, or of another thread's, meets none. */
+static _Atomic uint32_t next_generation = 1;
 
 void libos_ops_init(struct libos_ops *ops)
 {
@@ -32,6 +37,7 @@ static int chunk_add(struct libos *os)
 	uint32_t n = ops->n_chunks;
 	struct libos_op **chunks;
 	struct libos_op *chunk;
+	uint64_t first;
 
 	if (n == MAX_CHUNKS)
 		return ENOMEM;
@@ -44,9 +50,10 @@ static int chunk_add(struct libos *os)
 		return ENOMEM;
 	chunks[n] = chunk;
 	ops->n_chunks = n + 1;
+	first = (uint64_t)atomic_fetch_add(&next_generation, UINT32_C(0x9e3779b9)) << 32;
 	for (uint32_t i = LIBOS_OP_CHUNK; i-- > 0;) {
 		chunk[i].os = os;
-		chunk[i].token = ops->n_slots + i + 1; /* generation 0 is never handed out */
+		chunk[i].token = first | (ops->n_slots + i + 1);
 		chunk[i].next_free = ops->free;
 		ops->free = &chunk[i];
 	}
@@ -194,8 +201,13 @@ bool libos_op_popped_segs(struct libos_op *op, const struct libos_io *io)
 		((struct libos_buf **)(void *)chain->base)[i] = io->seg[i].buf;
 		sga->sga_segs[i].sgaseg_buf = io->seg[i].addr;
 		sga->sga_segs[i].sgaseg_len = io->seg[i].len;
+		if (unlikely(os->debug_buffers))
+			libos_buf_debug_popped(os, op->qd, io->seg[i].buf, io->seg[i].addr,
+					       io->seg[i].len);
 	}
 	((struct libos_buf **)(void *)chain->base)[io->n] = NULL;
+	if (unlikely(os->debug_buffers))
+		libos_buf_debug_alloced(os, chain);
 	os->count[LIBOS_C_POPS]++;
 	os->count[LIBOS_C_POP_BYTES] += io->total;
 	finish(op, LIBOS_OP_DONE);

@@ -329,6 +329,37 @@ START_TEST(test_popped_stay)
 }
 END_TEST
 
+/* One buffer pushed in pieces that begin at one place: each pop of it is a buffer of
+ * its own, in whatever order they are freed, and none once it is freed. */
+START_TEST(test_popped_of_one)
+{
+	static const uint32_t lens[] = { 1000, 2000, 3000 };
+	static const int orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 },
+					 { 2, 0, 1 }, { 2, 1, 0 } };
+	demi_sgarray_t got[3], part;
+	demi_qtoken_t qt;
+
+	for (int i = 0; i < 3; i++) {
+		part = sga;
+		part.sga_segs[0].sgaseg_len = lens[i];
+		finish_ok(push(p.client, &part), DEMI_OPC_PUSH);
+		got[i] = popped(p.server);
+		ck_assert_uint_eq(got[i].sga_segs[0].sgaseg_len, lens[i]);
+	}
+	for (int i = 0; i < 3; i++) {
+		for (int k = i; k < 3; k++)
+			finish_ok(push(p.server, &got[orders[_i][k]]), DEMI_OPC_PUSH);
+		for (int k = i; k < 3; k++)
+			recv_bytes(p.client, lens[orders[_i][k]], 1, 0);
+		expect_ok(demi_sgafree(&got[orders[_i][i]]));
+	}
+	for (int i = 0; i < 3; i++) {
+		expect(EINVAL, "already freed", demi_sgafree(&got[i]));
+		expect(EINVAL, "not a buffer", demi_push(&qt, p.server, &got[i]));
+	}
+}
+END_TEST
+
 /* An end of stream is a buffer to be freed once, too. */
 START_TEST(test_eof_freed)
 {
@@ -444,7 +475,47 @@ END_TEST
 
 /* ---- CLOWDER_DEBUG=buffers */
 
-enum sin { NO_SIN, WRITE_PUSHED, WRITE_POPPED, FREE_TWICE, LEAK, LEAK_POPPED, N_SINS };
+enum sin { NO_SIN, NOT_TAKEN, WRITE_PUSHED, WRITE_POPPED, FREE_TWICE, LEAK, LEAK_POPPED, N_SINS };
+
+/* A push that failed at once has frozen nothing. */
+static void write_not_taken(void)
+{
+	struct sockaddr_in addr;
+	int qd = bound_socket(SOCK_DGRAM, &addr);
+	demi_sgarray_t sga = alloc_filled(70000, 1, 0);
+	demi_qtoken_t qt;
+
+	expect(EMSGSIZE, "too large", demi_pushto(&qt, qd, &sga, SA(&addr), sizeof(addr)));
+	*(char *)sga.sga_buf ^= 1;
+	expect_ok(demi_sgafree(&sga));
+}
+
+/* Pops of several segments: nothing wrong, or freed twice, or never. */
+static void commit_segs(enum sin which)
+{
+	demi_sgarray_t sga = alloc_filled(3000, 1, 0);
+	struct pair pair;
+	int on = 1;
+
+	pair_open(&pair);
+	expect_ok(demi_setsockopt(pair.server, SOL_DEMI, DEMI_POP_SEGS, &on, sizeof(on)));
+	for (int i = 0; i < 3; i++)
+		finish_ok(push(pair.client, &sga), DEMI_OPC_PUSH);
+	expect_ok(demi_sgafree(&sga));
+	settle();
+	for (size_t done = 0; done < 9000;) {
+		sga = finish_ok(pop(pair.server), DEMI_OPC_POP).qr_value.sga;
+		for (uint32_t i = 0; i < sga.sga_numsegs; i++)
+			done += sga.sga_segs[i].sgaseg_len;
+		if (which != LEAK_POPPED)
+			expect_ok(demi_sgafree(&sga));
+	}
+	if (which == FREE_TWICE)
+		expect(EINVAL, "already freed", demi_sgafree(&sga));
+	pair_close(&pair);
+}
+
+static bool f_segs;		/* of DEMI_POP_SEGS */
 
 static void commit(void *arg)
 {
@@ -454,6 +525,13 @@ static void commit(void *arg)
 
 	setenv("CLOWDER_DEBUG", "buffers", 1);
 	conform_start();
+	if (which == NOT_TAKEN)
+		write_not_taken();
+	if (f_segs) {
+		commit_segs(which);
+		conform_stop();
+		return;
+	}
 	pair_open(&pair);
 	mine = alloc_filled(100, 1, 0);
 	finish_ok(push(pair.client, &mine), DEMI_OPC_PUSH);
@@ -482,14 +560,19 @@ START_TEST(test_debug)
 		[LEAK] = "never freed",
 		[LEAK_POPPED] = "never freed",
 	};
-	enum sin which = (enum sin)_i;
+	enum sin which = (enum sin)(_i % N_SINS);
 	char text[4096];
-	int status = run_captured(commit, &which, text, sizeof(text));
+	int status;
+
+	f_segs = _i >= N_SINS;
+	if (f_segs && (which == WRITE_PUSHED || which == WRITE_POPPED || which == LEAK))
+		return; /* no other than without */
+	status = run_captured(commit, &which, text, sizeof(text));
 
 	if (which == WRITE_POPPED && WIFSIGNALED(status))
 		return;
 	ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "%s", text);
-	if (which == NO_SIN)
+	if (which == NO_SIN || which == NOT_TAKEN)
 		ck_assert_str_eq(text, "");
 	else
 		ck_assert_msg(strstr(text, words[which]) != NULL, "said: %s", text);
@@ -516,12 +599,13 @@ int main(void)
 	tcase_add_test(tc, test_freed_before_done);
 	tcase_add_test(tc, test_pushed_again);
 	tcase_add_test(tc, test_popped_stay);
+	tcase_add_loop_test(tc, test_popped_of_one, 0, 6);
 	tcase_add_test(tc, test_eof_freed);
 	tcase_add_test(tc, test_foreign);
 
 	tc = conform_tcase(suite, "limits", false);
 	tcase_add_test(tc, test_pool_limit);
 	tcase_add_test(tc, test_pool_limit_traffic);
-	tcase_add_loop_test(tc, test_debug, 0, N_SINS);
+	tcase_add_loop_test(tc, test_debug, 0, 2 * N_SINS);
 	return conform_main(suite);
 }

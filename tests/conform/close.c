@@ -101,6 +101,60 @@ START_TEST(test_closed)
 }
 END_TEST
 
+/* SHUT_WR with pushes that wait: they go, and the end behind them; also when the last
+ * of them is cancelled, and whatever their size. */
+START_TEST(test_shutdown_pending)
+{
+	static const size_t sizes[] = { 1, 64, 100, 113, 5000 };
+	size_t len = sizes[_i / 2], sent = 0;
+	int bytes = 4096, waits = 0;
+	demi_qtoken_t qts[8];
+	bool cancelled = false;
+	demi_qresult_t qr;
+
+	expect_ok(demi_setsockopt(p.client, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)));
+	while (waits < 3) {
+		demi_sgarray_t sga = alloc_filled(len, 4, sent);
+
+		qts[waits] = push(p.client, &sga);
+		waits += demi_wait(&qr, qts[waits], &NO_TIME) == ETIMEDOUT;
+		sent += len;
+		expect_ok(demi_sgafree(&sga));
+	}
+	expect_ok(demi_shutdown(p.client, SHUT_WR));
+	if (_i % 2) {
+		expect_ok(demi_cancel(qts[2]));
+		qr = finish(qts[2]);
+		cancelled = qr.qr_opcode == DEMI_OPC_FAILED;
+	}
+	recv_bytes(p.server, sent - cancelled * len, 4, 0);
+	recv_eof(p.server);
+}
+END_TEST
+
+/* What is pushed to a peer that has closed may go nowhere; it takes nothing from what
+ * the peer had said: every pop is the end of the stream. */
+START_TEST(test_push_after_end)
+{
+	demi_sgarray_t sga = alloc_filled(100, 1, 0);
+	demi_qtoken_t qt;
+
+	expect_ok(demi_close(p.server));
+	if (_i)
+		recv_eof(p.client);
+	for (int i = 0; i < 4; i++) {
+		int rc = demi_push(&qt, p.client, &sga);
+
+		ck_assert_int_eq(rc, 0);
+		finish(qt);
+		settle();
+	}
+	for (int i = 0; i < 3; i++)
+		recv_eof(p.client);
+	expect_ok(demi_sgafree(&sga));
+}
+END_TEST
+
 /* The close of an async_close says that the peer has acknowledged everything. */
 START_TEST(test_async)
 {
@@ -327,7 +381,7 @@ START_TEST(test_fini_with_all_open)
 }
 END_TEST
 
-static uint64_t told_queues, told_pushes, told_out;
+static uint64_t told_queues, told_pushes, told_out, told_connects;
 static unsigned told;
 
 static void tell(const char *name, uint32_t len, uint64_t value)
@@ -339,6 +393,8 @@ static void tell(const char *name, uint32_t len, uint64_t value)
 		told_pushes = value;
 	if (len == 14 && !memcmp(name, "libos.bufs_out", 14))
 		told_out = value;
+	if (len == 14 && !memcmp(name, "libos.connects", 14))
+		told_connects = value;
 }
 
 /* The callback of demi_init is told every counter at the end. */
@@ -360,6 +416,7 @@ START_TEST(test_callback)
 	ck_assert_uint_eq(told_queues, 0);
 	ck_assert_uint_eq(told_pushes, 7);
 	ck_assert_uint_eq(told_out, 0);
+	ck_assert_uint_eq(told_connects, 1);
 }
 END_TEST
 
@@ -371,6 +428,8 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_all_pending);
 	tcase_add_loop_test(tc, test_closed, 0, N_CLOSED_ROWS);
+	tcase_add_loop_test(tc, test_shutdown_pending, 0, 10);
+	tcase_add_loop_test(tc, test_push_after_end, 0, 2);
 	tcase_add_loop_test(tc, test_async, 0, 2);
 	tcase_add_test(tc, test_async_full);
 	tcase_add_test(tc, test_async_not_connected);

@@ -130,6 +130,31 @@ START_TEST(test_server_late)
 }
 END_TEST
 
+/* The same where the peer has something to say after the client has gone and before
+ * it has read what the client left. */
+START_TEST(test_server_speaks)
+{
+	struct peer peer;
+	int qd;
+
+	choose(_i);
+	f.len = MIB;
+	qd = listener_for(&peer);
+	hear_done(peer.ctl);
+	usleep(50000);
+	for (int i = 0; i < 3; i++) {
+		demi_sgarray_t sga = alloc_filled(10, 2, 0);
+
+		finish(push(qd, &sga));
+		expect_ok(demi_sgafree(&sga));
+	}
+	recv_bytes(qd, f.len, 1, 0);
+	recv_eof(qd);
+	peer_join(&peer);
+	conform_stop();
+}
+END_TEST
+
 /* A peer that never pops cannot keep us for longer than exit.linger_ms. */
 START_TEST(test_bounded)
 {
@@ -337,6 +362,50 @@ START_TEST(test_never_waits)
 }
 END_TEST
 
+/* The callback that demi_fini() or exit() calls may call us: nothing begins any more
+ * at exit, and nothing hangs. */
+static void begins_again(const char *name, uint32_t len, uint64_t value)
+{
+	(void)name, (void)len, (void)value;
+	if (!demi_init(NULL) && demi_fini())
+		abort();
+}
+
+static void ends_with_callback(void *arg)
+{
+	struct demi_args args = { 0, NULL, begins_again };
+
+	(void)arg;
+	expect_ok(demi_init(&args));
+}
+
+static void *begins_in_thread(void *arg)
+{
+	ends_with_callback(arg);
+	sem_post(&f.waits);
+	pause();
+	return NULL;
+}
+
+static void thread_ends_with_callback(void *arg)
+{
+	pthread_t thread;
+
+	sem_init(&f.waits, 0, 0);
+	pthread_create(&thread, NULL, begins_in_thread, arg);
+	sem_wait(&f.waits);
+}
+
+START_TEST(test_callback_at_exit)
+{
+	char text[8192];
+	int status = run_captured(_i ? thread_ends_with_callback : ends_with_callback, NULL, text,
+				  sizeof(text));
+
+	ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "status 0x%x: %s", status, text);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("leave");
@@ -344,8 +413,10 @@ int main(void)
 
 	tcase_add_loop_test(tc, test_nothing_lost, 0, 3 * N_WAYS);
 	tcase_add_loop_test(tc, test_server_late, 0, 3 * N_WAYS);
+	tcase_add_loop_test(tc, test_server_speaks, 0, 2 * N_WAYS);
 	tcase_add_loop_test(tc, test_bounded, 0, N_WAYS);
 	tcase_add_loop_test(tc, test_thread_end, 0, 3);
+	tcase_add_loop_test(tc, test_callback_at_exit, 0, 2);
 
 	tc = conform_tcase(suite, "compute", false);
 	tcase_add_loop_test(tc, test_answer_before_computing, 0, 2 * N_WAITS);

@@ -5,10 +5,15 @@
  */
 #include "tests/conform/conform.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -117,6 +122,22 @@ START_TEST(test_bad_token_anywhere)
 }
 END_TEST
 
+/* Nor does it mean anything to the next instance. */
+START_TEST(test_token_of_ended)
+{
+	demi_qtoken_t old[3] = { f.pending, f.done, f.consumed };
+
+	conform_stop();
+	setup();
+	for (int i = 0; i < 3; i++) {
+		expect(EINVAL, "token", demi_wait(&f.qr, old[i], &NO_TIME));
+		expect(EINVAL, "token", demi_cancel(old[i]));
+	}
+	finish_ok(f.done, DEMI_OPC_POP);
+	still_pending(f.pending);
+}
+END_TEST
+
 /* A token is gone once any of the waits has given its result. */
 START_TEST(test_consumed_once)
 {
@@ -136,12 +157,17 @@ START_TEST(test_consumed_once)
 }
 END_TEST
 
-static uint64_t now_ns(void)
+static uint64_t clock_read(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t now_ns(void)
+{
+	return clock_read(CLOCK_MONOTONIC);
 }
 
 /* A time-out leaves operation and token as they were, and is never early. */
@@ -183,6 +209,31 @@ START_TEST(test_poll_only)
 		ck_assert_int_eq(rc, ETIMEDOUT);
 	}
 	ck_assert_uint_eq(f.qr.qr_value.sga.sga_segs[0].sgaseg_len, 20);
+}
+END_TEST
+
+/* One wait of {0, 0} sees what is there already, however busy another queue is. */
+START_TEST(test_poll_sees)
+{
+	struct pair other;
+
+	finish(f.done);
+	pair_open(&other);
+	for (unsigned i = 0; i < 200; i++) {
+		demi_qtoken_t qt = pop(other.server);
+
+		for (unsigned k = 0; k < 3 + i % 8; k++) {
+			send_bytes(f.p.server, 10, k, 0);
+			finish_bytes(f.pending, 10, k, 0);
+			f.pending = pop(f.p.client);
+		}
+		expect(ETIMEDOUT, "not finished", demi_wait(&f.qr, qt, &NO_TIME));
+		send_bytes(other.client, 20, i, 0);
+		expect_ok(demi_wait(&f.qr, qt, &NO_TIME));
+		ck_assert_int_eq(f.qr.qr_opcode, DEMI_OPC_POP);
+		expect_ok(demi_sgafree(&f.qr.qr_value.sga));
+	}
+	pair_close(&other);
 }
 END_TEST
 
@@ -521,6 +572,50 @@ START_TEST(test_signal_alone)
 }
 END_TEST
 
+/* A wait that has been woken before it begins sends all the same what was pushed. */
+static void woken_sender(int ctl)
+{
+	struct sockaddr_in addr;
+	demi_sgarray_t sga;
+	uint64_t handle;
+	int qd;
+
+	conform_start();
+	hear(ctl, &addr, sizeof(addr));
+	qd = connect_to(&addr);
+	expect_ok(demi_wakehandle(&handle));
+	for (int i = 0; i < 3; i++) {
+		sga = alloc_filled(200, 9, (size_t)i * 200);
+		f.pending = push(qd, &sga);
+		expect_ok(demi_sgafree(&sga));
+		expect_ok(demi_wake(handle));
+		ck_assert_int_eq(waits(i, f.pending), EINTR);
+		hear_done(ctl);		/* computes until the peer has it */
+	}
+	conform_stop();
+}
+
+START_TEST(test_wake_sends)
+{
+	struct sockaddr_in addr;
+	struct peer peer;
+	int lqd, qd;
+
+	peer_start(&peer, IN_PROCESS, woken_sender);
+	conform_start();
+	lqd = listener(&addr);
+	say(peer.ctl, &addr, sizeof(addr));
+	qd = accept_one(lqd);
+	for (int i = 0; i < 3; i++) {
+		recv_bytes(qd, 200, 9, (size_t)i * 200);
+		say_done(peer.ctl);
+	}
+	recv_eof(qd);
+	peer_join(&peer);
+	conform_stop();
+}
+END_TEST
+
 /* A handle of an instance that has ended wakes nobody, also not the next one. */
 START_TEST(test_wake_stale)
 {
@@ -545,6 +640,38 @@ START_TEST(test_wake_and_done)
 	while (demi_wait(&f.qr, f.done, NULL) == EINTR)
 		;
 	ck_assert_uint_eq(f.qr.qr_qt, f.done);
+}
+END_TEST
+
+/* An idle wait uses no CPU, also where the kernel, or a container's filter, has no
+ * epoll_pwait2() for us. */
+static void refuse_pwait2(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_pwait2, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { array_size(code), code };
+
+	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
+}
+
+START_TEST(test_idle_sleeps)
+{
+	const struct timespec half = { 0, 500000000 };
+	uint64_t used;
+
+	refuse_pwait2();
+	setup();
+	finish(f.done);
+	expect(ETIMEDOUT, "not finished", demi_wait(&f.qr, f.pending, &NO_TIME));
+	used = clock_read(CLOCK_PROCESS_CPUTIME_ID);
+	expect(ETIMEDOUT, "not finished", demi_wait(&f.qr, f.pending, &half));
+	ck_assert_uint_lt(clock_read(CLOCK_PROCESS_CPUTIME_ID) - used, 250000000);
+	conform_stop();
 }
 END_TEST
 
@@ -662,9 +789,11 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	add_rows(tc, test_arguments, argument_rows);
 	tcase_add_test(tc, test_bad_token_anywhere);
+	tcase_add_test(tc, test_token_of_ended);
 	tcase_add_loop_test(tc, test_consumed_once, 0, 3);
 	tcase_add_test(tc, test_timeout);
 	tcase_add_test(tc, test_poll_only);
+	tcase_add_test(tc, test_poll_sees);
 	tcase_add_test(tc, test_first_finished);
 	tcase_add_test(tc, test_next_n);
 	tcase_add_test(tc, test_next_n_at_least_one);
@@ -680,6 +809,8 @@ int main(void)
 	tcase_add_test(tc, test_waitfd_quiet);
 
 	tc = conform_tcase(suite, "two parties", false);
+	tcase_add_test(tc, test_wake_sends);
+	tcase_add_test(tc, test_idle_sleeps);
 	tcase_add_loop_test(tc, test_no_timeout, 0, 3 * N_WHERE);
 	tcase_add_loop_test(tc, test_foreign_loop, 0, N_WHERE);
 	return conform_main(suite);
