@@ -61,6 +61,7 @@ stale() {
 
 # made FAULT: sets $maker to the process that has made such a file
 made() {
+	: >"$tmp/made" # what the last one said is not meant
 	"$builddir/tests/system/apps_stat_file" "$CLOWDER_RUNTIME_DIR/stat" "$1" >"$tmp/made" &
 	maker=$!
 	started="$started $maker"
