@@ -46,9 +46,9 @@ static int op_wait(struct libos *os, const struct libos_op *op, const struct tim
 }
 
 /* Before it waits. What was pushed is on its way all the same. */
-static bool woken(struct libos *os)
+static inline bool woken(struct libos *os)
 {
-	if (likely(!libos_bell_take(os->bell)))
+	if (likely(!libos_bell_take(os->bell, &os->attention)))
 		return false;
 	if (os->dirty)
 		libos_flush(os);

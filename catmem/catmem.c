@@ -283,11 +283,9 @@ static bool poll_link(struct link *link)
  * sooner than if every look went through the whole wait loop. */
 static bool poll_only_link(struct link *link)
 {
-	for (int i = 0; i < LOOKS; i++) {
+	for (int i = 0; i < LOOKS; i++)
 		if (!ring_is_quiet(&link->ring))
 			return link_poll(link);
-		cpu_relax();
-	}
 	return poll_link(link);
 }
 

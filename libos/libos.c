@@ -410,7 +410,7 @@ static int wait_loop(struct libos *os, uint64_t seen, uint64_t deadline)
 
 		if (os->ops.done_seq != seen)
 			return 0;
-		if (unlikely(libos_bell_take(os->bell)))
+		if (unlikely(libos_bell_take(os->bell, &os->attention)))
 			return EINTR;
 		if (unlikely(!deadline))
 			return ETIMEDOUT;

@@ -52,17 +52,12 @@ uint64_t libos_bell_handle(const struct libos_bell *bell);
 int libos_bell_fd(const struct libos_bell *bell);
 bool libos_bell_quiet(struct libos_bell *bell);
 
-/* LIBOS_RANG without `rang` is the rest of a ring that has been taken already. */
-static inline bool libos_bell_rang(const struct libos_bell *bell)
+/* Whether it rang since the last time, told by LIBOS_RANG, which a ring sets last;
+ * takes the ring back. */
+static inline bool libos_bell_take(struct libos_bell *bell, const _Atomic uint8_t *attention)
 {
-	return unlikely(atomic_load_explicit(bell->attention, memory_order_relaxed) & LIBOS_RANG ||
-			atomic_load_explicit(&bell->rang, memory_order_relaxed));
-}
-
-/* Whether it rang since the last time; takes the ring back. */
-static inline bool libos_bell_take(struct libos_bell *bell)
-{
-	return libos_bell_rang(bell) && libos_bell_quiet(bell);
+	return unlikely(atomic_load_explicit(attention, memory_order_relaxed) & LIBOS_RANG) &&
+	       libos_bell_quiet(bell);
 }
 
 /* Async-signal-safe. EINVAL: no such handle any more. */

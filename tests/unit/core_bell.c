@@ -31,13 +31,13 @@ START_TEST(test_ring)
 
 	ck_assert_int_eq(libos_bell_open(&attention, &bell), 0);
 	handle = libos_bell_handle(bell);
-	ck_assert(!libos_bell_take(bell));
+	ck_assert(!libos_bell_take(bell, &attention));
 	ck_assert(!readable(libos_bell_fd(bell)));
 	ck_assert_int_eq(libos_bell_ring(handle), 0);
 	ck_assert_int_eq(libos_bell_ring(handle), 0);
 	ck_assert(readable(libos_bell_fd(bell)));
-	ck_assert(libos_bell_take(bell));
-	ck_assert(!libos_bell_take(bell));
+	ck_assert(libos_bell_take(bell, &attention));
+	ck_assert(!libos_bell_take(bell, &attention));
 	ck_assert(!readable(libos_bell_fd(bell)));
 	libos_bell_close(bell);
 	ck_assert_int_eq(libos_bell_ring(handle), EINVAL);
@@ -56,7 +56,7 @@ START_TEST(test_handles)
 		old[i] = libos_bell_handle(bell);
 		for (int k = 0; k < i; k++)
 			ck_assert_int_eq(libos_bell_ring(old[k]), EINVAL);
-		ck_assert(!libos_bell_take(bell));
+		ck_assert(!libos_bell_take(bell, &attention));
 		libos_bell_close(bell);
 	}
 	ck_assert_int_eq(libos_bell_ring(0), EINVAL);
