@@ -58,6 +58,9 @@ static const char *const open_sections[] = {
 	"demikernel", "dpdk", "inetstack_config", "tcp_socket_options", "raw_socket", NULL,
 };
 
+/* Aliases let a short file stand for a very long one. */
+#define MAX_PAIRS 10000u
+
 struct value {
 	const struct libos_key *key;
 	int64_t num;		/* INT, BOOL, CHOICE */
@@ -72,6 +75,7 @@ struct libos_settings {
 	uint32_t n;
 	const struct libos_key *const *tables;
 	const char *file;	/* while reading */
+	uint32_t pairs;		/* read of it so far */
 };
 
 /* Where a value came from, for messages: "file:12: " or "CLOWDER_X: ". */
@@ -249,6 +253,20 @@ static bool in_open_section(const struct libos_settings *s, const char *name)
 	return false;
 }
 
+/* Whether there are keys below this name. */
+static bool is_section(const struct libos_settings *s, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		const char *key = s->values[i].key->name;
+
+		if (!strncmp(key, name, len) && key[len] == '.')
+			return true;
+	}
+	return false;
+}
+
 static int read_sequence(struct libos_settings *s, yaml_document_t *doc, yaml_node_t *node,
 			 struct value *v)
 {
@@ -280,19 +298,24 @@ static int read_pair(struct libos_settings *s, yaml_document_t *doc, const char 
 	char name[160];
 	struct value *v;
 
-	if (key->type != YAML_SCALAR_NODE)
+	if (++s->pairs > MAX_PAIRS)
+		return complain(&o, "more than %u keys", MAX_PAIRS);
+	if (key->type != YAML_SCALAR_NODE || !*scalar(key))
 		return complain(&o, "a key is a plain word");
 	if (snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "", scalar(key)) >=
 	    (int)sizeof(name))
 		return complain(&o, "the key is too long");
-	if (node->type == YAML_MAPPING_NODE)
-		return read_mapping(s, doc, node, name);
 	v = find(s, name);
 	if (!v) {
+		/* no deeper than the keys, so an alias to what is around it ends */
+		if (node->type == YAML_MAPPING_NODE && is_section(s, name))
+			return read_mapping(s, doc, node, name);
 		if (in_open_section(s, name))
 			return 0;
 		return complain(&o, "unknown key \"%s\"; clowder.conf(5) lists them", name);
 	}
+	if (node->type == YAML_MAPPING_NODE)
+		return complain(&o, "%s: takes a value, not keys of its own", name);
 	if (node->type == YAML_SEQUENCE_NODE)
 		return read_sequence(s, doc, node, v);
 	o = at_node(s, node);

@@ -150,7 +150,7 @@ START_TEST(test_bad_file)
 		{ "t:\n  int: [1, 2]\n", { "c.yaml:2: ", "t.int" } },
 		{ "t:\n  list: [[a]]\n", { "c.yaml:2: ", "t.list" } },
 		{ "t:\n  nothing: 1\n", { "c.yaml:2: ", "\"t.nothing\"" } },
-		{ "t:\n  int:\n    er: 1\n", { "c.yaml:3: ", "\"t.int.er\"" } },
+		{ "t:\n  int:\n    er: 1\n", { "c.yaml:2: ", "t.int" } },
 		{ "u: 1\n", { "c.yaml:1: ", "\"u\"" } },
 		{ "t: 1\n", { "c.yaml:1: ", "\"t\"" } },
 		{ "t:\n  int:\n", { "c.yaml:", "t.int" } },
@@ -158,7 +158,11 @@ START_TEST(test_bad_file)
 		{ "[a]: 1\n", { "c.yaml:1: ", "plain word" } },
 		{ "t:\n\tint: 1\n", { "c.yaml:2: ", "YAML" } },
 		{ "t: {int: 1\n", { "c.yaml:2: ", "YAML" } },
-		{ "t: &a\n  x: *a\n", { "c.yaml:", NULL } },
+		{ "t: &a\n  x: *a\n", { "c.yaml:2: ", "\"t.x\"" } },
+		{ "t: &a\n  deep: *a\n", { "c.yaml:2: ", "\"t.deep.deep\"" } },
+		{ "&a {\"\": *a}\n", { "c.yaml:1: ", "plain word" } },
+		{ "u: {}\n", { "c.yaml:1: ", "\"u\"" } },
+		{ "t:\n  int: {}\n", { "c.yaml:2: ", "t.int" } },
 	};
 	char text[1024];
 
@@ -170,7 +174,37 @@ START_TEST(test_bad_file)
 			      rows[_i].says[i], text);
 }
 END_TEST
-#define N_BAD_FILES 15
+#define N_BAD_FILES 19
+
+/* A file of some lines whose aliases stand for more than anybody can read: not
+ * looked at in an open section, and stopped elsewhere. */
+START_TEST(test_aliases)
+{
+	char yaml[16384], text[512];
+	size_t n = 0;
+
+	n += (size_t)snprintf(yaml, sizeof(yaml), "catnip:\n a0: &a0 {x: 1}\n");
+	for (int i = 1; i < 30; i++) {
+		n += (size_t)snprintf(yaml + n, sizeof(yaml) - n, " a%d: &a%d {", i, i);
+		for (int k = 0; k < 10; k++)
+			n += (size_t)snprintf(yaml + n, sizeof(yaml) - n, "k%d: *a%d, ", k, i - 1);
+		n += (size_t)snprintf(yaml + n, sizeof(yaml) - n, "}\n");
+	}
+	write_config(yaml);
+	ck_assert_int_eq(load(NULL), 0);
+	libos_settings_free(s);
+
+	n = (size_t)snprintf(yaml, sizeof(yaml), "t: &t {");
+	for (int i = 0; i < 200; i++)
+		n += (size_t)snprintf(yaml + n, sizeof(yaml) - n, "int: 1, ");
+	n += (size_t)snprintf(yaml + n, sizeof(yaml) - n, "}\n");
+	for (int i = 0; i < 200; i++)
+		n += (size_t)snprintf(yaml + n, sizeof(yaml) - n, "t: *t\n");
+	write_config(yaml);
+	ck_assert_int_eq(core_captured(load, NULL, text, sizeof(text)), EINVAL);
+	ck_assert_msg(strstr(text, "more than 10000 keys"), "said: %s", text);
+}
+END_TEST
 
 START_TEST(test_no_file)
 {
@@ -207,6 +241,7 @@ Suite *settings_suite(void)
 	tcase_add_test(tc, test_environment);
 	tcase_add_test(tc, test_numbers);
 	tcase_add_loop_test(tc, test_bad_file, 0, N_BAD_FILES);
+	tcase_add_test(tc, test_aliases);
 	tcase_add_test(tc, test_no_file);
 	tcase_add_test(tc, test_open_sections);
 	suite_add_tcase(suite, tc);
