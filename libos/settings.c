@@ -2,6 +2,7 @@
 
 #include "libos/settings.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -35,15 +36,15 @@ const struct libos_key libos_core_keys[] = {
 	{ .name = "debug", .type = LIBOS_KEY_CHOICE, .def = "none",
 	  .choices = debug_choices },
 	/* the original's, with their meaning there */
-	{ .name = "demikernel.local_ipv4_addr", .type = LIBOS_KEY_STRING },
+	{ .name = "demikernel.local_ipv4_addr", .type = LIBOS_KEY_IPV4 },
 	{ .name = "dpdk.eal_init", .type = LIBOS_KEY_LIST },
 	{ .name = "inetstack_config.mtu", .type = LIBOS_KEY_INT, .def = "1500",
 	  .min = 68, .max = 65535 },
 	{ .name = "tcp_socket_options.keepalive.enabled", .type = LIBOS_KEY_BOOL, .def = "false" },
 	{ .name = "tcp_socket_options.keepalive.time_millis", .type = LIBOS_KEY_INT,
-	  .def = "7200000", .min = 1, .max = INT_MAX },
+	  .def = "7200000", .min = 0, .max = INT_MAX },
 	{ .name = "tcp_socket_options.keepalive.interval", .type = LIBOS_KEY_INT,
-	  .def = "75000", .min = 1, .max = INT_MAX },
+	  .def = "75000", .min = 0, .max = INT_MAX },
 	{ .name = "tcp_socket_options.linger.enabled", .type = LIBOS_KEY_BOOL, .def = "false" },
 	{ .name = "tcp_socket_options.linger.time_seconds", .type = LIBOS_KEY_INT,
 	  .def = "0", .min = 0, .max = 65535 },
@@ -51,11 +52,25 @@ const struct libos_key libos_core_keys[] = {
 	{ .name = NULL },
 };
 
-/* Sections of which a file may say more than this library has keys for: other
- * backends', which are checked where they are built, and the original's. */
+/* Sections of backends, which are checked where they are built. */
 static const char *const open_sections[] = {
-	"catnap", "catmem", "catnip", "catmint", "catloom", "catflap",
-	"demikernel", "dpdk", "inetstack_config", "tcp_socket_options", "raw_socket", NULL,
+	"catnap", "catmem", "catnip", "catmint", "catloom", "catflap", NULL,
+};
+
+/* What the original has and nothing here looks at, with what is below it. */
+static const char *const unused_keys[] = {
+	"demikernel.local_interface_name",
+	"demikernel.local_link_addr",
+	"inetstack_config.arp_cache_ttl",
+	"inetstack_config.arp_request_retries",
+	"inetstack_config.arp_request_timeout",
+	"inetstack_config.arp_table",
+	"inetstack_config.enable_jumbo_frames",
+	"inetstack_config.mss",
+	"inetstack_config.tcp_checksum_offload",
+	"inetstack_config.udp_checksum_offload",
+	"raw_socket",
+	NULL,
 };
 
 /* Aliases let a short file stand for a very long one. */
@@ -73,7 +88,6 @@ struct value {
 struct libos_settings {
 	struct value *values;
 	uint32_t n;
-	const struct libos_key *const *tables;
 	const char *file;	/* while reading */
 	uint32_t pairs;		/* read of it so far */
 };
@@ -205,6 +219,22 @@ static int parse_list(struct value *v, const char *text)
 	}
 }
 
+static int parse_string(struct value *v, const char *text)
+{
+	free(v->str);
+	v->str = strdup(text);
+	return v->str ? 0 : ENOMEM;
+}
+
+static int parse_ipv4(struct value *v, const char *text, const struct origin *o)
+{
+	struct in_addr addr;
+
+	if (inet_pton(AF_INET, text, &addr) != 1)
+		return complain(o, "%s: \"%s\" is not an IPv4 address", v->key->name, text);
+	return parse_string(v, text);
+}
+
 static int parse_value(struct value *v, const char *text, const struct origin *o)
 {
 	switch (v->key->type) {
@@ -217,9 +247,9 @@ static int parse_value(struct value *v, const char *text, const struct origin *o
 	case LIBOS_KEY_LIST:
 		return parse_list(v, text);
 	case LIBOS_KEY_STRING:
-		free(v->str);
-		v->str = strdup(text);
-		return v->str ? 0 : ENOMEM;
+		return parse_string(v, text);
+	case LIBOS_KEY_IPV4:
+		return parse_ipv4(v, text, o);
 	}
 	return EINVAL;
 }
@@ -236,32 +266,43 @@ static struct origin at_node(const struct libos_settings *s, const yaml_node_t *
 	return (struct origin){ s->file, node->start_mark.line + 1 };
 }
 
-/* A section whose backend is not in this library, or the original's. */
-static bool in_open_section(const struct libos_settings *s, const char *name)
+static bool is_null(const yaml_node_t *node)
 {
-	size_t len = strcspn(name, ".");
+	if (node->type != YAML_SCALAR_NODE || node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
+		return false;
+	return !*scalar(node) || !strcmp(scalar(node), "~") || !strcmp(scalar(node), "null");
+}
 
-	for (int i = 0; open_sections[i]; i++) {
-		if (strncmp(name, open_sections[i], len) || open_sections[i][len])
-			continue;
-		for (int t = 1; s->tables[t]; t++) /* [0] is the core's own table */
-			for (const struct libos_key *k = s->tables[t]; k->name; k++)
-				if (!strncmp(k->name, name, len) && k->name[len] == '.')
-					return false;
-		return true;
-	}
-	return false;
+/* Text may have zero bytes in it, "\0", behind which C would see nothing. */
+static bool is_text(const yaml_node_t *node)
+{
+	return node->type == YAML_SCALAR_NODE &&
+	       !memchr(scalar(node), '\0', node->data.scalar.length);
 }
 
 /* Whether there are keys below this name. */
-static bool is_section(const struct libos_settings *s, const char *name)
+static bool is_section(const struct libos_settings *s, const char *name, size_t len)
 {
-	size_t len = strlen(name);
-
 	for (uint32_t i = 0; i < s->n; i++) {
 		const char *key = s->values[i].key->name;
 
 		if (!strncmp(key, name, len) && key[len] == '.')
+			return true;
+	}
+	return false;
+}
+
+/* In a section whose backend is not in this library, or the original's alone. */
+static bool is_skipped(const struct libos_settings *s, const char *name)
+{
+	size_t len = strcspn(name, ".");
+
+	for (int i = 0; open_sections[i]; i++)
+		if (!strncmp(name, open_sections[i], len) && !open_sections[i][len])
+			return !is_section(s, name, len);
+	for (int i = 0; unused_keys[i]; i++) {
+		len = strlen(unused_keys[i]);
+		if (!strncmp(name, unused_keys[i], len) && (!name[len] || name[len] == '.'))
 			return true;
 	}
 	return false;
@@ -279,7 +320,7 @@ static int read_sequence(struct libos_settings *s, yaml_document_t *doc, yaml_no
 	     i < node->data.sequence.items.top; i++) {
 		yaml_node_t *item = yaml_document_get_node(doc, *i);
 
-		if (item->type != YAML_SCALAR_NODE)
+		if (!is_text(item))
 			return complain(&o, "%s: a list of plain words", v->key->name);
 		if (item_add(v, scalar(item), strlen(scalar(item))))
 			return ENOMEM;
@@ -288,8 +329,21 @@ static int read_sequence(struct libos_settings *s, yaml_document_t *doc, yaml_no
 	return 0;
 }
 
-static int read_mapping(struct libos_settings *s, yaml_document_t *doc, yaml_node_t *node,
-			const char *prefix);
+static int read_value(struct libos_settings *s, yaml_document_t *doc, yaml_node_t *node,
+		      struct value *v)
+{
+	struct origin o = at_node(s, node);
+
+	if (node->type == YAML_SEQUENCE_NODE)
+		return read_sequence(s, doc, node, v);
+	if (!is_text(node))
+		return complain(&o, "%s: takes a plain value", v->key->name);
+	v->given = true;
+	return parse_value(v, scalar(node), &o);
+}
+
+static int read_section(struct libos_settings *s, yaml_document_t *doc, yaml_node_t *node,
+			const char *name);
 
 static int read_pair(struct libos_settings *s, yaml_document_t *doc, const char *prefix,
 		     yaml_node_t *key, yaml_node_t *node)
@@ -300,41 +354,37 @@ static int read_pair(struct libos_settings *s, yaml_document_t *doc, const char 
 
 	if (++s->pairs > MAX_PAIRS)
 		return complain(&o, "more than %u keys", MAX_PAIRS);
-	if (key->type != YAML_SCALAR_NODE || !*scalar(key))
+	if (!is_text(key) || !*scalar(key))
 		return complain(&o, "a key is a plain word");
 	if (snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "", scalar(key)) >=
 	    (int)sizeof(name))
 		return complain(&o, "the key is too long");
+	if (is_skipped(s, name))
+		return 0;
 	v = find(s, name);
-	if (!v) {
-		/* no deeper than the keys, so an alias to what is around it ends */
-		if (node->type == YAML_MAPPING_NODE && is_section(s, name))
-			return read_mapping(s, doc, node, name);
-		if (in_open_section(s, name))
-			return 0;
-		return complain(&o, "unknown key \"%s\"; clowder.conf(5) lists them", name);
-	}
-	if (node->type == YAML_MAPPING_NODE)
+	if (v && node->type == YAML_MAPPING_NODE)
 		return complain(&o, "%s: takes a value, not keys of its own", name);
-	if (node->type == YAML_SEQUENCE_NODE)
-		return read_sequence(s, doc, node, v);
-	o = at_node(s, node);
-	v->given = true;
-	return parse_value(v, scalar(node), &o);
+	if (v)
+		return read_value(s, doc, node, v);
+	/* no deeper than the keys, so an alias to what is around it ends */
+	if (is_section(s, name, strlen(name)))
+		return read_section(s, doc, node, name);
+	return complain(&o, "unknown key \"%s\"; clowder.conf(5) lists them", name);
 }
 
-static int read_mapping(struct libos_settings *s, yaml_document_t *doc, yaml_node_t *node,
-			const char *prefix)
+/* name: empty for the whole file */
+static int read_section(struct libos_settings *s, yaml_document_t *doc, yaml_node_t *node,
+			const char *name)
 {
 	struct origin o = at_node(s, node);
 
-	if (node->type == YAML_SCALAR_NODE && !*scalar(node))
-		return 0; /* an empty file or section */
+	if (is_null(node))
+		return 0;
 	if (node->type != YAML_MAPPING_NODE)
-		return complain(&o, "expected \"key: value\" lines");
+		return complain(&o, "%s%sexpected \"key: value\" lines", name, *name ? ": " : "");
 	for (yaml_node_pair_t *p = node->data.mapping.pairs.start;
 	     p < node->data.mapping.pairs.top; p++) {
-		int err = read_pair(s, doc, prefix, yaml_document_get_node(doc, p->key),
+		int err = read_pair(s, doc, name, yaml_document_get_node(doc, p->key),
 				    yaml_document_get_node(doc, p->value));
 
 		if (err)
@@ -343,7 +393,9 @@ static int read_mapping(struct libos_settings *s, yaml_document_t *doc, yaml_nod
 	return 0;
 }
 
-static int read_document(struct libos_settings *s, yaml_parser_t *parser)
+/* *more_out: whether there was a document, and so may be another. */
+static int read_document(struct libos_settings *s, yaml_parser_t *parser, bool first,
+			 bool *more_out)
 {
 	struct origin o = { s->file, 0 };
 	yaml_document_t doc;
@@ -355,8 +407,13 @@ static int read_document(struct libos_settings *s, yaml_parser_t *parser)
 		return complain(&o, "not YAML: %s", parser->problem ? parser->problem : "unreadable");
 	}
 	root = yaml_document_get_root_node(&doc);
-	if (root)
-		err = read_mapping(s, &doc, root, "");
+	*more_out = root != NULL;
+	if (root && first) {
+		err = read_section(s, &doc, root, "");
+	} else if (root) {
+		o.line = doc.start_mark.line + 1;
+		err = complain(&o, "a second document; settings are all in one");
+	}
 	yaml_document_delete(&doc);
 	return err;
 }
@@ -365,6 +422,7 @@ static int read_file(struct libos_settings *s, const char *path)
 {
 	FILE *f = fopen(path, "re");
 	yaml_parser_t parser;
+	bool more = false;
 	int err;
 
 	if (!f) {
@@ -378,7 +436,9 @@ static int read_file(struct libos_settings *s, const char *path)
 		return ENOMEM;
 	}
 	yaml_parser_set_input_file(&parser, f);
-	err = read_document(s, &parser);
+	err = read_document(s, &parser, true, &more);
+	if (!err && more)
+		err = read_document(s, &parser, false, &more);
 	yaml_parser_delete(&parser);
 	fclose(f);
 	return err;
@@ -448,7 +508,6 @@ int libos_settings_load(const struct libos_key *const *tables,
 
 	if (!s)
 		return ENOMEM;
-	s->tables = tables;
 	for (int i = 0; tables[i] && !err; i++)
 		err = add_table(s, tables[i]);
 	if (!err && path && *path)
@@ -456,7 +515,6 @@ int libos_settings_load(const struct libos_key *const *tables,
 	if (!err)
 		err = read_environment(s);
 	s->file = NULL;
-	s->tables = NULL;
 	if (err) {
 		libos_settings_free(s);
 		return err;

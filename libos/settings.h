@@ -14,6 +14,7 @@ enum libos_key_type {
 	LIBOS_KEY_BOOL,		/* true/false, yes/no, on/off, 1/0 */
 	LIBOS_KEY_CHOICE,	/* one of `choices`; the value is its index */
 	LIBOS_KEY_STRING,
+	LIBOS_KEY_IPV4,		/* a string that is an address */
 	LIBOS_KEY_LIST,		/* of strings; one string in the environment is
 				 * split at spaces */
 };

@@ -48,6 +48,9 @@ static void print_type(const struct libos_key *key)
 	case LIBOS_KEY_STRING:
 		printf("\tText,");
 		break;
+	case LIBOS_KEY_IPV4:
+		printf("\tIPv4 address,");
+		break;
 	case LIBOS_KEY_LIST:
 		printf("\tWords,");
 		break;

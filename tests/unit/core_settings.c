@@ -19,6 +19,7 @@ static const struct libos_key keys[] = {
 	{ .name = "t.string", .type = LIBOS_KEY_STRING },
 	{ .name = "t.list", .type = LIBOS_KEY_LIST },
 	{ .name = "t.deep.er", .type = LIBOS_KEY_INT, .def = "1", .max = 9 },
+	{ .name = "t.addr", .type = LIBOS_KEY_IPV4 },
 	{ .name = "t.own", .type = LIBOS_KEY_INT, .def = "1", .max = 9, .env = "OWN_NAME" },
 	{ .name = NULL },
 };
@@ -31,6 +32,14 @@ static int load(void *arg)
 {
 	(void)arg;
 	return libos_settings_load(tables, &s);
+}
+
+static int load_core(void *arg)
+{
+	static const struct libos_key *const core[] = { libos_core_keys, keys, NULL };
+
+	(void)arg;
+	return libos_settings_load(core, &s);
 }
 
 static void write_config(const char *yaml)
@@ -67,12 +76,13 @@ START_TEST(test_file)
 	const char *const *items;
 
 	write_config("t:\n  int: 16K\n  bool: Yes\n  choice: red\n  string: a b\n"
-		     "  list: [x, \"y z\", w]\n  deep:\n    er: 3\n");
+		     "  addr: 10.0.0.7\n  list: [x, \"y z\", w]\n  deep:\n    er: 3\n");
 	ck_assert_int_eq(load(NULL), 0);
 	ck_assert_int_eq(libos_settings_int(s, "t.int"), 16384);
 	ck_assert(libos_settings_bool(s, "t.bool"));
 	ck_assert_int_eq(libos_settings_choice(s, "t.choice"), 0);
 	ck_assert_str_eq(libos_settings_str(s, "t.string"), "a b");
+	ck_assert_str_eq(libos_settings_str(s, "t.addr"), "10.0.0.7");
 	ck_assert_uint_eq(libos_settings_list(s, "t.list", &items), 3);
 	ck_assert_str_eq(items[1], "y z");
 	ck_assert_ptr_null(items[3]);
@@ -152,7 +162,7 @@ START_TEST(test_bad_file)
 		{ "t:\n  nothing: 1\n", { "c.yaml:2: ", "\"t.nothing\"" } },
 		{ "t:\n  int:\n    er: 1\n", { "c.yaml:2: ", "t.int" } },
 		{ "u: 1\n", { "c.yaml:1: ", "\"u\"" } },
-		{ "t: 1\n", { "c.yaml:1: ", "\"t\"" } },
+		{ "t: 1\n", { "c.yaml:1: t: ", "key: value" } },
 		{ "t:\n  int:\n", { "c.yaml:", "t.int" } },
 		{ "just words\n", { "c.yaml:1: ", "key: value" } },
 		{ "[a]: 1\n", { "c.yaml:1: ", "plain word" } },
@@ -163,6 +173,16 @@ START_TEST(test_bad_file)
 		{ "&a {\"\": *a}\n", { "c.yaml:1: ", "plain word" } },
 		{ "u: {}\n", { "c.yaml:1: ", "\"u\"" } },
 		{ "t:\n  int: {}\n", { "c.yaml:2: ", "t.int" } },
+		{ "t:\n  deep: 1\n", { "c.yaml:2: ", "t.deep" } },
+		{ "t:\n  deep: [er]\n", { "c.yaml:2: ", "t.deep" } },
+		{ "t:\n  int: \"5\\0junk\"\n", { "c.yaml:2: ", "t.int" } },
+		{ "t:\n  list: [\"a\\0b\"]\n", { "c.yaml:2: ", "t.list" } },
+		{ "\"t\\0u\":\n  int: 1\n", { "c.yaml:1: ", "plain word" } },
+		{ "t:\n  addr: banana\n", { "c.yaml:2: ", "t.addr" } },
+		{ "t:\n  addr: 10.0.0.256\n", { "c.yaml:2: ", "t.addr" } },
+		{ "t:\n  int: 1\n...\n---\nbogus: 1\n", { "c.yaml:4: ", "second document" } },
+		{ "---\n---\nbogus: 1\n", { "c.yaml:2: ", "second document" } },
+		{ "t:\n  int: 1\n...\n...\n{{{[[", { "c.yaml:", "YAML" } },
 	};
 	char text[1024];
 
@@ -174,7 +194,7 @@ START_TEST(test_bad_file)
 			      rows[_i].says[i], text);
 }
 END_TEST
-#define N_BAD_FILES 19
+#define N_BAD_FILES 29
 
 /* A file of some lines whose aliases stand for more than anybody can read: not
  * looked at in an open section, and stopped elsewhere. */
@@ -219,15 +239,65 @@ START_TEST(test_no_file)
 }
 END_TEST
 
-/* Sections of the original's and of backends that are not in this library. */
-START_TEST(test_open_sections)
+static void accepted(const char *yaml)
 {
 	char text[512];
 
-	write_config("catnip:\n  anything: [1]\ncatloom: {a: {b: c}}\nraw_socket:\n  x: 1\n");
-	ck_assert_int_eq(core_captured(load, NULL, text, sizeof(text)), 0);
+	write_config(yaml);
+	ck_assert_msg(core_captured(load_core, NULL, text, sizeof(text)) == 0, "%s", text);
 	ck_assert_str_eq(text, "");
 	libos_settings_free(s);
+}
+
+START_TEST(test_open_sections)
+{
+	accepted("catnip:\n  anything: [1]\ncatloom: {a: {b: c}}\ncatmint:\n");
+	accepted("wait:\nt: {}\npush: null\nexit: ~\ntcp_socket_options:\n  linger:\n");
+	accepted("---\nt:\n  int: 1\n...\n");
+	accepted("");
+	accepted("---\n");
+}
+END_TEST
+
+/* The configuration that the original comes with. */
+START_TEST(test_original)
+{
+	accepted("demikernel:\n  local_ipv4_addr: 127.0.0.1\n"
+		 "  local_link_addr: \"12:23:45:67:89:ab\"\n  local_interface_name: eth0\n"
+		 "raw_socket:\n  linux_interface_name: abcde\n  xdp_tcp_ports: [80, 443]\n"
+		 "dpdk:\n  eal_init: [\"\", \"-c\", \"0xff\", \"--proc-type=auto\"]\n"
+		 "tcp_socket_options:\n  keepalive:\n    enabled: false\n    time_millis: 0\n"
+		 "    interval: 0\n  linger:\n    enabled: true\n    time_seconds: 0\n"
+		 "  nodelay: true\n"
+		 "inetstack_config:\n  mtu: 1500\n  mss: 1500\n  enable_jumbo_frames: false\n"
+		 "  udp_checksum_offload: false\n  tcp_checksum_offload: false\n"
+		 "  arp_table:\n    \"12:23:45:67:89:ab\": \"127.0.0.1\"\n"
+		 "  arp_request_retries: 2\n  arp_request_timeout: 1\n  arp_cache_ttl: 600\n");
+}
+END_TEST
+
+/* A word that neither side knows is refused there as in our own sections. */
+START_TEST(test_original_misspelt)
+{
+	static const char *const rows[][2] = {
+		{ "demikernel:\n  local_ipv4_adr: 127.0.0.1\n", "demikernel.local_ipv4_adr" },
+		{ "demikernel:\n  local_ipv4_addr: XX.XX.XX.XX\n", "demikernel.local_ipv4_addr" },
+		{ "demikernel:\n  local_link_addrs: a\n", "demikernel.local_link_addrs" },
+		{ "dpdk:\n  eal_inits: [a]\n", "dpdk.eal_inits" },
+		{ "inetstack_config:\n  nss: 1500\n", "inetstack_config.nss" },
+		{ "tcp_socket_options:\n  nodelayy: true\n", "tcp_socket_options.nodelayy" },
+		{ "tcp_socket_options:\n  keepalive: 1\n", "tcp_socket_options.keepalive" },
+		{ "bogus: {}\ntcp_socket_options: 7\n", "bogus" },
+	};
+	char text[512];
+
+	for (size_t i = 0; i < array_size(rows); i++) {
+		write_config(rows[i][0]);
+		ck_assert_int_eq(core_captured(load_core, NULL, text, sizeof(text)), EINVAL);
+		ck_assert_msg(strstr(text, "c.yaml:") && strstr(text, rows[i][1]), "no %s in: %s",
+			      rows[i][1], text);
+		ck_assert(strchr(text, '\n') && !strchr(text, '\n')[1]);
+	}
 }
 END_TEST
 
@@ -244,6 +314,8 @@ Suite *settings_suite(void)
 	tcase_add_test(tc, test_aliases);
 	tcase_add_test(tc, test_no_file);
 	tcase_add_test(tc, test_open_sections);
+	tcase_add_test(tc, test_original);
+	tcase_add_test(tc, test_original_misspelt);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
