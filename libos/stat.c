@@ -80,31 +80,43 @@ static int file_fill(int fd, void **map_out)
 	return 0;
 }
 
-static int file_make(struct libos_stats *st, void **map_out)
+/* The caller has opened dirfd, and closes it. */
+static int file_make(struct libos_stats *st, int dirfd, void **map_out)
 {
-	int dirfd, fd, err;
+	int fd, err;
 
-	err = libos_rundir_open("stat", &dirfd);
-	if (err)
-		return err;
 	sweep(dirfd);
 	unlinkat(dirfd, st->name, 0); /* of an earlier process with our pid */
 	fd = libos_fd_own(openat(dirfd, st->name,
 				 O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-	if (fd < 0) {
-		err = errno;
-		goto out;
-	}
+	if (fd < 0)
+		return errno;
 	err = file_fill(fd, map_out);
 	if (err) {
 		unlinkat(dirfd, st->name, 0);
 		libos_fd_close(fd);
-		goto out;
+		return err;
 	}
 	st->fd = fd;
-out:
-	libos_fd_close(dirfd);
-	return err;
+	return 0;
+}
+
+/* NULL after one line about it. */
+static void *file_map(struct libos_stats *st)
+{
+	char why[LIBOS_RUNDIR_WHY];
+	void *map = NULL;
+	int dirfd;
+	int err = libos_rundir_try("stat", &dirfd, why);
+
+	if (!err) {
+		err = file_make(st, dirfd, &map);
+		snprintf(why, sizeof(why), "%s", strerror(err));
+		libos_fd_close(dirfd);
+	}
+	if (err)
+		log_warn("counters stay private, clowder-stat will not see them: %s", why);
+	return map;
 }
 
 static void header_fill(struct libos_stats *st, const char *libos, uint32_t n)
@@ -127,16 +139,13 @@ static void header_fill(struct libos_stats *st, const char *libos, uint32_t n)
 int libos_stats_init(struct libos_stats *st, const char *libos)
 {
 	uint32_t n = atomic_fetch_add(&instances, 1);
-	void *map = NULL;
-	int err;
+	void *map;
 
 	st->fd = -1;
 	st->next_value = VALUES_OFFSET;
 	snprintf(st->name, sizeof(st->name), "%d.%u", (int)getpid(), n);
-	err = file_make(st, &map);
-	if (err) {
-		log_warn("counters stay private, clowder-stat will not see them: %s",
-			 strerror(err));
+	map = file_map(st);
+	if (!map) {
 		map = mmap(NULL, LIBOS_STAT_FILE_SIZE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (map == MAP_FAILED)
@@ -145,6 +154,18 @@ int libos_stats_init(struct libos_stats *st, const char *libos)
 	st->header = map;
 	header_fill(st, libos, n);
 	return 0;
+}
+
+static void file_remove(struct libos_stats *st)
+{
+	char why[LIBOS_RUNDIR_WHY];
+	int dirfd;
+
+	if (libos_rundir_try("stat", &dirfd, why) == 0) {
+		unlinkat(dirfd, st->name, 0);
+		libos_fd_close(dirfd);
+	}
+	libos_fd_close(st->fd);
 }
 
 static void report(const struct libos_stats *st, demi_callback_t callback)
@@ -162,19 +183,12 @@ static void report(const struct libos_stats *st, demi_callback_t callback)
 
 void libos_stats_fini(struct libos_stats *st, demi_callback_t callback)
 {
-	int dirfd;
-
 	if (!st->header)
 		return;
 	if (callback)
 		report(st, callback);
-	if (st->fd >= 0) {
-		if (libos_rundir_open("stat", &dirfd) == 0) {
-			unlinkat(dirfd, st->name, 0);
-			libos_fd_close(dirfd);
-		}
-		libos_fd_close(st->fd);
-	}
+	if (st->fd >= 0)
+		file_remove(st);
 	munmap(st->header, LIBOS_STAT_FILE_SIZE);
 	st->header = NULL;
 }

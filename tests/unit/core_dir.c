@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -226,6 +227,13 @@ START_TEST(test_stat_sweep)
 }
 END_TEST
 
+static void limit_file_size(void)
+{
+	struct rlimit lim = { 4096, 4096 };
+
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &lim), 0);
+}
+
 /* No file to be had: private counters, with one line. */
 START_TEST(test_stat_private)
 {
@@ -233,10 +241,15 @@ START_TEST(test_stat_private)
 	char text[1024];
 	uint64_t *words;
 
-	use("run");
-	close(open(path, O_CREAT | O_WRONLY, 0600));
+	use(_i == 2 ? "not/there" : "run");
+	if (_i == 0)
+		close(open(path, O_CREAT | O_WRONLY, 0600));
+	if (_i == 1)
+		limit_file_size();
 	ck_assert_int_eq(core_captured(stats_init, &st, text, sizeof(text)), 0);
 	ck_assert_ptr_nonnull(strstr(text, "counters stay private"));
+	ck_assert_ptr_nonnull(strstr(text, _i == 1 ? strerror(EFBIG) : path));
+	ck_assert_msg(strchr(text, '\n') && !strchr(text, '\n')[1], "not one line: %s", text);
 	words = libos_stats_add(&st, names, 2);
 	words[1]++;
 	libos_stats_fini(&st, NULL);
@@ -276,7 +289,7 @@ Suite *stat_suite(void)
 	tcase_add_test(tc, test_stat_file);
 	tcase_add_test(tc, test_stat_life);
 	tcase_add_test(tc, test_stat_sweep);
-	tcase_add_test(tc, test_stat_private);
+	tcase_add_loop_test(tc, test_stat_private, 0, 3);
 	tcase_add_test(tc, test_stat_full);
 	suite_add_tcase(suite, tc);
 	return suite;
