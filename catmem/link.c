@@ -342,7 +342,7 @@ static int uid_check(struct catmem *cm, int fd, uid_t *uid_out)
 
 int link_open(struct catmem *cm, int fd, struct link **link_out)
 {
-	struct link *link;
+	struct link *link = NULL;
 	uid_t uid = 0;
 	int err = uid_check(cm, fd, &uid);
 

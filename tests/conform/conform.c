@@ -57,6 +57,17 @@ bool conform_slow(void)
 	return getenv("CONFORM_SLOW") != NULL;
 }
 
+bool conform_tsan_uring(void)
+{
+#ifdef __SANITIZE_THREAD__
+	const char *io = getenv("CLOWDER_CATNAP_IO");
+
+	return io && !strcmp(io, "io_uring");
+#else
+	return false;
+#endif
+}
+
 void conform_skip(const char *what, const char *why)
 {
 	printf("#SKIP %s: %s\n", what, why);

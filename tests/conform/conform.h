@@ -31,6 +31,9 @@ bool conform_has(enum conform_cap cap);
 const char *conform_libos(void);
 /* Whether this build is slow: a sanitizer or valgrind. */
 bool conform_slow(void);
+/* Whether this is a ThreadSanitizer build over io_uring, whose ends of mappings it
+ * does not see: liburing unmaps by a system call of its own. */
+bool conform_tsan_uring(void);
 
 /*
  * Runs the suite as Check's environment says; the process's exit status.
