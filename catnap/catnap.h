@@ -156,6 +156,7 @@ struct catnap_sock {
 	/* sending */
 	bool fin_due;		/* SHUT_WR once everything is sent */
 	bool zc_off;		/* the path copies anyway */
+	uint8_t zc_pause;	/* large sends until zero-copy is tried again */
 	uint64_t unsent;	/* bytes in tx */
 	uint64_t tx_limit;	/* a push completes while unsent is below */
 	struct list tx;		/* struct catnap_tx */

@@ -11,6 +11,9 @@
 #define SEND_ZC_REPORT_USAGE (1u << 3)
 #define NOTIF_USAGE_ZC_COPIED (1u << 31)
 
+/* Large sends that are copied before one that found no memory is tried again. */
+#define ZC_PAUSE 16u
+
 static struct catnap_zc *zc_get(struct catnap_uring *u)
 {
 	struct catnap_zc *z;
@@ -31,10 +34,11 @@ void catnap_zc_put(struct catnap_uring *u, struct catnap_zc *z)
 	list_add_tail(&u->zc_free, &z->link);
 }
 
-/* The kernel has let go of the bytes, and says whether it copied them. */
+/* The kernel has let go of the bytes, and says whether it copied them: also of a
+ * send that failed, and so had none. */
 static void zc_notified(struct catnap_uring *u, struct catnap_zc *z, int32_t res)
 {
-	if ((uint32_t)res & NOTIF_USAGE_ZC_COPIED) {
+	if ((uint32_t)res & NOTIF_USAGE_ZC_COPIED && z->have && z->res > 0) {
 		u->cc->count[CATNAP_C_ZC_COPIED]++;
 		if (z->s)
 			z->s->zc_off = true; /* no use on this path */
@@ -124,6 +128,10 @@ ssize_t catnap_uring_send(struct catnap_sock *s, struct msghdr *msg, struct libo
 	int32_t res;
 
 	errno = ENOTSUP;
+	if (s->zc_pause) {
+		s->zc_pause--;
+		return -1;
+	}
 	if (!catnap_ring_usable(cc) || u->draining)
 		return -1;
 	z = zc_new(u, s, (uint32_t)msg->msg_iovlen, bufs);
@@ -142,8 +150,11 @@ ssize_t catnap_uring_send(struct catnap_sock *s, struct msghdr *msg, struct libo
 		return res;
 	}
 	errno = -res;
-	if (res == -ENOMEM || res == -ENOBUFS || res == -EOPNOTSUPP || res == -EINVAL) {
-		s->zc_off = true; /* no locked memory left, or no such path */
+	if (res == -ENOMEM || res == -ENOBUFS) { /* no locked memory left, for now */
+		s->zc_pause = ZC_PAUSE;
+		errno = ENOTSUP;
+	} else if (res == -EOPNOTSUPP || res == -EINVAL) { /* no such path */
+		s->zc_off = true;
 		errno = ENOTSUP;
 	}
 	return -1;

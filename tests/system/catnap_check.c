@@ -9,6 +9,7 @@
 #include <demi/stat.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/tcp.h>
@@ -30,6 +31,7 @@
 
 #define MIB (1u << 20)
 #define READ_AHEAD 65536u
+#define ZC_PIECE (256u << 10)
 
 static const char *const modes[] = { "epoll", "io_uring" };
 static char rundir[64];
@@ -1067,24 +1069,70 @@ START_TEST(test_options)
 }
 END_TEST
 
+static void received(int fd, size_t from, size_t to)
+{
+	demi_qresult_t qr;
+	bool end = false;
+	int n;
+
+	while (from < to) {
+		from = plain_recv(fd, from, &end);
+		demi_wait_next_n(&qr, 1, &n, &(struct timespec){ 0, 100000 });
+	}
+}
+
 /* Large pushes without a copy, where the ring can: what arrives is right, and
- * all buffers come back. */
+ * all buffers come back. They are small enough for the memory that any user may
+ * lock. */
 START_TEST(test_zero_copy)
 {
 	int fd, qd = pair(1, &fd), n;
 	demi_qresult_t qr;
-	size_t got = 0;
-	bool end = false;
 
-	pushed(qd, 8 * MIB, 0);
-	while (got < 8 * MIB) {
-		got = plain_recv(fd, got, &end);
-		demi_wait_next_n(&qr, 1, &n, &(struct timespec){ 0, 100000 });
+	for (uint32_t at = 0; at < 8 * MIB; at += ZC_PIECE) {
+		pushed(qd, ZC_PIECE, at);
+		received(fd, at, at + ZC_PIECE);
 	}
 	ck_assert_uint_ge(counter("catnap.zero_copy_sends"), 1);
 	for (int i = 0; i < 1000 && counter("catnap.zero_copy_pending"); i++)
 		demi_wait_next_n(&qr, 1, &n, &(struct timespec){ 0, 1000000 });
 	ck_assert_uint_eq(counter("catnap.zero_copy_pending"), 0);
+	ck_assert_int_eq(demi_fini(), 0);
+}
+END_TEST
+
+/* As for a user who is not root: there is a limit, of this many bytes. */
+static void limit_locked(rlim_t bytes)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+	struct rlimit lim = { bytes, bytes };
+
+	ck_assert_int_eq(syscall(SYS_capget, &head, data), 0);
+	data[0].effective &= ~(1u << CAP_IPC_LOCK);
+	data[0].permitted &= ~(1u << CAP_IPC_LOCK);
+	ck_assert_int_eq(syscall(SYS_capset, &head, data), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &lim), 0);
+}
+
+/* A push that is more than may be locked is copied, and keeps none behind it from
+ * being sent without. */
+START_TEST(test_zero_copy_again)
+{
+	int fd, qd;
+	size_t at = 8 * MIB;
+
+	limit_locked(4 * MIB);
+	setenv("CLOWDER_CATNAP_SEND_WINDOW", "16M", 1);
+	qd = pair(1, &fd);
+	pushed(qd, 8 * MIB, 0);
+	ck_assert_uint_eq(counter("catnap.zero_copy_sends"), 0);
+	received(fd, 0, at);
+	for (int i = 0; i < 40 && !counter("catnap.zero_copy_sends"); i++, at += ZC_PIECE) {
+		pushed(qd, ZC_PIECE, (uint32_t)at);
+		received(fd, at, at + ZC_PIECE);
+	}
+	ck_assert_uint_ge(counter("catnap.zero_copy_sends"), 1);
 	ck_assert_int_eq(demi_fini(), 0);
 }
 END_TEST
@@ -1163,6 +1211,7 @@ static void cases(Suite *suite, bool uring)
 	if (!uring)
 		return;
 	tcase_add_test(tc, test_zero_copy);
+	tcase_add_test(tc, test_zero_copy_again);
 	tcase_add_loop_test(tc, test_uring_refused, 0, 3);
 }
 
