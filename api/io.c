@@ -194,6 +194,8 @@ static int do_pushto(struct libos *os, demi_qtoken_t *qt_out, int qd,
 		return err;
 	if (q && q->type == LIBOS_PIPE)
 		return ENOTSUP;
+	if (!sin.sin_port)
+		return EINVAL;
 	return push_general(os, qt_out, qd, sga, &sin);
 }
 

@@ -32,7 +32,9 @@ extern "C" {
  *
  * 0; EEXIST: this thread has one already; EINVAL: LIBOS names a backend that is
  * not in this library, or a malformed setting; ENOENT, EACCES: CONFIG_PATH
- * cannot be read; ENOMEM, EMFILE, ENOSPC and others of the system. Each failure
+ * cannot be read; ENOTSUP: catnap.io is io_uring, which this kernel has not or
+ * does not permit; ECANCELED: the process is in exit(); ENOMEM, EMFILE, EFBIG
+ * (catmem: the limit on file sizes), ENOSPC and others of the system. Each failure
  * prints one line on stderr that names the file, line and key, or the remedy.
  */
 DEMI_EXPORT int demi_init(const struct demi_args *args);
@@ -124,7 +126,7 @@ DEMI_EXPORT int demi_push(demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *s
  * not bound gets an ephemeral port from its first call.
  *
  * Errors as demi_push(); EINVAL also for addr NULL, and on a datagram queue for
- * size short; ENOTSUP: family of a datagram's address not AF_INET, or a pipe;
+ * size short or port 0; ENOTSUP: family of a datagram's address not AF_INET, or a pipe;
  * EADDRINUSE, EADDRNOTAVAIL (no port left), EMFILE, ENFILE, ENOSPC: a datagram
  * queue that is not bound could not be.
  */

@@ -117,6 +117,7 @@ END_TEST
 
 static int io_rows(int row)
 {
+	struct sockaddr_in port_0 = address(0);
 	socklen_t alen = sizeof(f.far);
 	int n = 0;
 
@@ -139,6 +140,7 @@ static int io_rows(int row)
 	CASE(EINVAL, "no byte", demi_pushto(&f.qt, f.dgram, &f.empty, SA(&f.far), alen));
 	CASE(EINVAL, "addr NULL", demi_pushto(&f.qt, f.dgram, &f.sga, NULL, alen));
 	CASE(EINVAL, "addr short", demi_pushto(&f.qt, f.dgram, &f.sga, SA(&f.far), 4));
+	CASE(EINVAL, "port 0", demi_pushto(&f.qt, f.dgram, &f.sga, SA(&port_0), alen));
 	CASE(ENOTSUP, "family", demi_pushto(&f.qt, f.dgram, &f.sga, SA(&f.v6), alen));
 	CASE(EBADF, "qd", demi_pushto(&f.qt, BAD_QD, &f.sga, SA(&f.far), alen));
 
