@@ -482,36 +482,36 @@ static void write_not_taken(void)
 {
 	struct sockaddr_in addr;
 	int qd = bound_socket(SOCK_DGRAM, &addr);
-	demi_sgarray_t sga = alloc_filled(70000, 1, 0);
+	demi_sgarray_t mine = alloc_filled(70000, 1, 0);
 	demi_qtoken_t qt;
 
-	expect(EMSGSIZE, "too large", demi_pushto(&qt, qd, &sga, SA(&addr), sizeof(addr)));
-	*(char *)sga.sga_buf ^= 1;
-	expect_ok(demi_sgafree(&sga));
+	expect(EMSGSIZE, "too large", demi_pushto(&qt, qd, &mine, SA(&addr), sizeof(addr)));
+	*(char *)mine.sga_buf ^= 1;
+	expect_ok(demi_sgafree(&mine));
 }
 
 /* Pops of several segments: nothing wrong, or freed twice, or never. */
 static void commit_segs(enum sin which)
 {
-	demi_sgarray_t sga = alloc_filled(3000, 1, 0);
+	demi_sgarray_t mine = alloc_filled(3000, 1, 0);
 	struct pair pair;
 	int on = 1;
 
 	pair_open(&pair);
 	expect_ok(demi_setsockopt(pair.server, SOL_DEMI, DEMI_POP_SEGS, &on, sizeof(on)));
 	for (int i = 0; i < 3; i++)
-		finish_ok(push(pair.client, &sga), DEMI_OPC_PUSH);
-	expect_ok(demi_sgafree(&sga));
+		finish_ok(push(pair.client, &mine), DEMI_OPC_PUSH);
+	expect_ok(demi_sgafree(&mine));
 	settle();
 	for (size_t done = 0; done < 9000;) {
-		sga = finish_ok(pop(pair.server), DEMI_OPC_POP).qr_value.sga;
-		for (uint32_t i = 0; i < sga.sga_numsegs; i++)
-			done += sga.sga_segs[i].sgaseg_len;
+		mine = finish_ok(pop(pair.server), DEMI_OPC_POP).qr_value.sga;
+		for (uint32_t i = 0; i < mine.sga_numsegs; i++)
+			done += mine.sga_segs[i].sgaseg_len;
 		if (which != LEAK_POPPED)
-			expect_ok(demi_sgafree(&sga));
+			expect_ok(demi_sgafree(&mine));
 	}
 	if (which == FREE_TWICE)
-		expect(EINVAL, "already freed", demi_sgafree(&sga));
+		expect(EINVAL, "already freed", demi_sgafree(&mine));
 	pair_close(&pair);
 }
 
