@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "libos/fds.h"
@@ -39,15 +40,30 @@ static int buf_ring_open(struct catnap_uring *u)
 	return -ret;
 }
 
+/* A ring that was closed counts against the user's locked memory until the kernel
+ * comes round to freeing it. */
+static int ring_init(struct catnap_uring *u)
+{
+	const struct timespec nap = { 0, 2000000 };
+
+	for (int tries = 0;; tries++) {
+		struct io_uring_params p = {
+			.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
+				 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER |
+				 IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+			.cq_entries = CQ_ENTRIES,
+		};
+		int err = -io_uring_queue_init_params(SQ_ENTRIES, &u->ring, &p);
+
+		if (err != ENOMEM || tries == 100)
+			return err;
+		nanosleep(&nap, NULL);
+	}
+}
+
 static int setup(struct catnap_uring *u, const char **why_out)
 {
-	struct io_uring_params p = {
-		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL |
-			 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			 IORING_SETUP_TASKRUN_FLAG,
-		.cq_entries = CQ_ENTRIES,
-	};
-	int err = -io_uring_queue_init_params(SQ_ENTRIES, &u->ring, &p);
+	int err = ring_init(u);
 
 	switch (err) {
 	case 0:

@@ -1137,6 +1137,17 @@ START_TEST(test_zero_copy_again)
 }
 END_TEST
 
+/* One instance after the other needs no more than one needs. */
+START_TEST(test_rings_in_turn)
+{
+	limit_locked(MIB);
+	for (int i = 0; i < 100; i++) {
+		start(1);
+		ck_assert_int_eq(demi_fini(), 0);
+	}
+}
+END_TEST
+
 /* A kernel that says no to io_uring: told when it was asked for, no matter when
  * it was not. */
 static void refuse_uring(int err)
@@ -1212,6 +1223,7 @@ static void cases(Suite *suite, bool uring)
 		return;
 	tcase_add_test(tc, test_zero_copy);
 	tcase_add_test(tc, test_zero_copy_again);
+	tcase_add_test(tc, test_rings_in_turn);
 	tcase_add_loop_test(tc, test_uring_refused, 0, 3);
 }
 
