@@ -28,6 +28,7 @@ struct catnap_zc {
 	struct catnap_sock *s;	/* NULL: gone */
 	bool have;		/* res is there */
 	bool notified;
+	bool returned;		/* its sender has read res */
 	int32_t res;
 	uint32_t n;
 	struct libos_buf *bufs[CATNAP_IOV];

@@ -44,7 +44,7 @@ static void zc_notified(struct catnap_uring *u, struct catnap_zc *z, int32_t res
 			z->s->zc_off = true; /* no use on this path */
 	}
 	z->notified = true;
-	if (z->have)
+	if (z->returned)
 		catnap_zc_put(u, z);
 }
 
@@ -108,7 +108,7 @@ static struct catnap_zc *zc_new(struct catnap_uring *u, struct catnap_sock *s, u
 	if (!z)
 		return NULL;
 	z->s = s;
-	z->have = z->notified = false;
+	z->have = z->notified = z->returned = false;
 	z->n = n;
 	for (uint32_t i = 0; i < n; i++) {
 		z->bufs[i] = bufs[i];
@@ -143,6 +143,7 @@ ssize_t catnap_uring_send(struct catnap_sock *s, struct msghdr *msg, struct libo
 		return -1;
 	}
 	res = z->res;
+	z->returned = true;
 	if (z->notified)
 		catnap_zc_put(u, z);
 	if (res >= 0) {

@@ -1137,6 +1137,60 @@ START_TEST(test_zero_copy_again)
 }
 END_TEST
 
+enum { CROWD = 144, CROWD_BYTES = 65536 };
+
+/* Connections that fill the completion queue: each brings READ_AHEAD bytes in
+ * pieces of 2 KiB, all of which come with the next entering. */
+static void crowd_pops(int listener, const struct sockaddr_in *sin, demi_qtoken_t *qts)
+{
+	int fd, qds[CROWD];
+
+	for (int i = 0; i < CROWD; i++) {
+		qds[i] = accepted(listener, sin, &fd);
+		ck_assert_uint_eq(plain_send(fd, 0, CROWD_BYTES), CROWD_BYTES);
+	}
+	for (int i = 0; i < CROWD; i++)
+		qts[i] = popping(qds[i]);
+}
+
+/* A zero-copy send whose completions come out of an overflow, both at once: its
+ * buffer is let go of once. */
+START_TEST(test_zero_copy_overflow)
+{
+	static demi_qtoken_t qts[CROWD];
+	struct sockaddr_in sin;
+	int listener, fd, qd, one = 1, n;
+	demi_sgarray_t sga, other;
+	demi_qresult_t qr;
+	demi_qtoken_t qt;
+
+	setenv("CLOWDER_CATNAP_RING_BUFFER", "2K", 1);
+	setenv("CLOWDER_CATNAP_RING_BUFFERS", "8K", 1);
+	setenv("CLOWDER_CATNAP_ZERO_COPY", "16K", 1);
+	start(1);
+	listener = listening_queue(&sin);
+	qd = accepted(listener, &sin, &fd);
+	ck_assert_int_eq(setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one)), 0);
+	sga = filled(20000, 0);
+	crowd_pops(listener, &sin, qts);
+	ck_assert_int_eq(demi_push(&qt, qd, &sga), 0);
+	ck_assert_int_eq(done(qt).qr_opcode, DEMI_OPC_PUSH);
+	ck_assert_uint_eq(counter("catnap.zero_copy_sends"), 1);
+	for (int i = 0; i < CROWD; i++) {
+		qr = done(qts[i]);
+		ck_assert_uint_gt(popped(&qr, 0), 0);
+	}
+	for (int i = 0; i < 1000 && counter("catnap.zero_copy_pending"); i++)
+		demi_wait_next_n(&qr, 1, &n, &(struct timespec){ 0, 1000000 });
+	ck_assert_uint_eq(counter("catnap.zero_copy_pending"), 0);
+	other = filled(20000, 1);
+	ck_assert_ptr_ne(other.sga_buf, sga.sga_buf); /* still ours */
+	ck_assert_int_eq(demi_sgafree(&other), 0);
+	ck_assert_int_eq(demi_sgafree(&sga), 0);
+	ck_assert_int_eq(demi_fini(), 0);
+}
+END_TEST
+
 /* One instance after the other needs no more than one needs. */
 START_TEST(test_rings_in_turn)
 {
@@ -1224,6 +1278,7 @@ static void cases(Suite *suite, bool uring)
 	tcase_add_test(tc, test_zero_copy);
 	tcase_add_test(tc, test_zero_copy_again);
 	tcase_add_test(tc, test_rings_in_turn);
+	tcase_add_test(tc, test_zero_copy_overflow);
 	tcase_add_loop_test(tc, test_uring_refused, 0, 3);
 }
 
