@@ -97,6 +97,19 @@ static void settings_apply(struct catnap_ctx *cc, const struct libos_settings *s
 	cc->linger_s = (int)libos_settings_int(s, "tcp_socket_options.linger.time_seconds");
 }
 
+/* The ring's buffers, the reserve, what the core holds, and something to send. */
+static int uring_fits(const struct catnap_ctx *cc)
+{
+	uint64_t ring = (uint64_t)cc->ring_bufs * cc->ring_buf_size;
+	uint64_t least = (ring + 4 * LIBOS_UNIT_SIZE - 1) & ~(LIBOS_UNIT_SIZE - 1);
+
+	if (cc->base.os->pool_limit >= least)
+		return 0;
+	log_error("catnap: catnap.io is io_uring, but its buffers do not fit into a pool.max_bytes "
+		  "below %llu", (unsigned long long)least);
+	return ENOMEM;
+}
+
 /* auto is what small requests are served by fastest: epoll, by what was measured
  * (doc/catnap.md). io_uring has to be asked for, and then it has to work. */
 static int io_open(struct catnap_ctx *cc, int choice)
@@ -106,6 +119,9 @@ static int io_open(struct catnap_ctx *cc, int choice)
 
 	if (choice != IO_URING)
 		return 0;
+	err = uring_fits(cc);
+	if (err)
+		return err;
 	err = catnap_uring_open(cc, &why, &cc->uring);
 	if (err)
 		log_error("catnap: catnap.io is io_uring, but %s", why);
@@ -203,8 +219,10 @@ static void starved_retry(struct catnap_ctx *cc)
 {
 	struct list again;
 
-	if (cc->uring)
+	if (cc->uring) {
+		catnap_uring_retry(cc);
 		starved_serve(cc);
+	}
 	list_init(&again);
 	list_splice_tail(&again, &cc->starved);
 	while (!list_empty(&again)) {

@@ -199,6 +199,8 @@ void catnap_sock_free(struct catnap_sock *s);
 /* Watches for these events as well. */
 int catnap_sock_watch(struct catnap_sock *s, uint32_t events);
 void catnap_sock_unwatch(struct catnap_sock *s);
+/* For room to send, if that was watched for, and nothing else. */
+void catnap_sock_watch_out(struct catnap_sock *s);
 int catnap_bind(struct libos_queue *q, const struct sockaddr_in *addr);
 /* Gives an unconnected socket its old address again, where it has lost it. */
 void catnap_sock_rebind(struct catnap_sock *s);
@@ -240,6 +242,9 @@ void catnap_rx_ready(struct catnap_sock *s, uint32_t events);
 void catnap_rx_ahead(struct catnap_sock *s, struct libos_buf *buf, uint32_t n);
 /* io_uring: serves the pops that wait out of what came ahead of them. */
 void catnap_rx_serve(struct catnap_sock *s);
+/* io_uring: a pop waits and the ring has no buffer. Reads the socket as with
+ * epoll, until it has: catnap_uring_arm() ends that. */
+void catnap_rx_dry(struct catnap_sock *s);
 /* The end of the stream (0) or of the connection has been read. */
 void catnap_rx_finish(struct catnap_sock *s, int err);
 void catnap_rx_drop(struct catnap_sock *s);
@@ -291,6 +296,8 @@ void catnap_uring_close(struct catnap_ctx *cc);
 void catnap_uring_arm(struct catnap_sock *s);
 /* Gives the kernel all the buffers there is room for. */
 void catnap_uring_fill(struct catnap_ctx *cc);
+/* The same, where the pool had nothing left: there may be something now. */
+void catnap_uring_retry(struct catnap_ctx *cc);
 /* Whether a buffer with data may go to the program: enough stay with the ring. */
 bool catnap_uring_may_lend(struct catnap_ctx *cc);
 /* One that came with data and is used up: the ring's again. */

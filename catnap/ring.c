@@ -37,10 +37,11 @@ static void refill(struct catnap_uring *u)
 	int mask = io_uring_buf_ring_mask(u->n_bufs);
 	int n = 0;
 
-	while (u->n_free > 0) {
+	while (u->n_free > 0 && !u->spent) {
 		struct libos_buf *buf = libos_buf_alloc(&u->cc->base.os->pool, u->buf_size);
 		uint16_t bid = u->free_bids[u->n_free - 1];
 
+		u->spent = !buf;
 		if (!buf)
 			break;
 		u->n_free--;
@@ -67,6 +68,12 @@ void catnap_uring_fill(struct catnap_ctx *cc)
 {
 	if (catnap_ring_usable(cc))
 		refill(cc->uring);
+}
+
+void catnap_uring_retry(struct catnap_ctx *cc)
+{
+	cc->uring->spent = false;
+	catnap_uring_fill(cc);
 }
 
 /* At the pool's limit the second half of them is only ever copied from. */
@@ -116,6 +123,14 @@ static void starve(struct catnap_sock *s)
 		list_add_tail(&cc->starved, &s->link);
 }
 
+static void dry(struct catnap_sock *s)
+{
+	if (list_empty(&s->q.waiting))
+		return; /* its next pop asks again */
+	starve(s);
+	catnap_rx_dry(s);
+}
+
 void catnap_uring_arm(struct catnap_sock *s)
 {
 	struct catnap_ctx *cc = catnap_ctx(s);
@@ -126,10 +141,12 @@ void catnap_uring_arm(struct catnap_sock *s)
 		return;
 	refill(u);
 	sqe = u->n_free < u->n_bufs ? catnap_ring_sqe(u) : NULL;
-	if (!sqe) {
-		starve(s);
+	if (unlikely(!sqe)) {
+		dry(s);
 		return;
 	}
+	if (unlikely(s->events & EPOLLIN))
+		catnap_sock_watch_out(s);
 	/* The kernel stops behind the buffer that meets the bound. */
 	catnap_recv_prep(sqe, s->fd, cc->read_ahead - s->ahead - u->buf_size + 1,
 		  (uint64_t)(uintptr_t)s | CATNAP_TAG_RECV);
@@ -226,6 +243,7 @@ bool catnap_uring_poll(struct catnap_ctx *cc)
 
 	if (unlikely(!catnap_ring_usable(cc)))
 		return false;
+	u->spent = false;
 	if (has_work(u) || io_uring_sq_ready(&u->ring))
 		catnap_ring_enter(u);
 	return catnap_ring_drain(u);

@@ -47,6 +47,7 @@ struct catnap_uring {
 	uint32_t n_bufs;
 	uint32_t n_free;
 	uint32_t buf_size;
+	bool spent;		/* the pool had nothing left in this pass */
 	uint16_t *free_bids;
 	struct libos_buf **bufs;
 	struct list zc_busy;

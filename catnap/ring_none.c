@@ -27,6 +27,11 @@ void catnap_uring_fill(struct catnap_ctx *cc)
 	(void)cc;
 }
 
+void catnap_uring_retry(struct catnap_ctx *cc)
+{
+	(void)cc;
+}
+
 bool catnap_uring_may_lend(struct catnap_ctx *cc)
 {
 	(void)cc;

@@ -101,7 +101,8 @@ static bool recv_one(struct catnap_sock *s)
 		return recv_stop(s, n, err);
 	}
 	cc->count[CATNAP_C_RECV_BYTES] += (uint64_t)n;
-	note_pop(cc, s);
+	if (likely(!cc->uring))
+		note_pop(cc, s);
 	libos_op_popped(first_waiting(s), buf, buf->base, (uint32_t)n, NULL);
 	/* A short read of a stream has drained it; what comes later is an edge. */
 	s->readable = (size_t)n == size || s->rx_end;
@@ -265,6 +266,16 @@ bool catnap_rx(struct catnap_sock *s)
 	return s->q.ctx->os->ops.done_seq != before;
 }
 
+void catnap_rx_dry(struct catnap_sock *s)
+{
+	if (!(s->events & EPOLLIN)) {
+		s->readable = true; /* of what has come there is no edge */
+		catnap_sock_watch(s, EPOLLIN | EPOLLRDHUP);
+	}
+	if (s->readable && list_empty(&s->rx))
+		catnap_rx(s);
+}
+
 void catnap_rx_ready(struct catnap_sock *s, uint32_t events)
 {
 	if (!(events & ~(uint32_t)EPOLLOUT))
@@ -273,13 +284,15 @@ void catnap_rx_ready(struct catnap_sock *s, uint32_t events)
 		catnap_discard(s);
 		return;
 	}
-	if (catnap_ctx(s)->uring)
-		return;
 	s->readable = true;
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		s->rx_end = true;
-	if (!list_empty(&s->q.waiting))
+	if (list_empty(&s->q.waiting))
+		return;
+	if (likely(!catnap_ctx(s)->uring))
 		catnap_rx(s);
+	else if (!s->eof)
+		catnap_uring_arm(s);
 }
 
 int catnap_pop(struct libos_queue *q, struct libos_op *op)

@@ -149,6 +149,14 @@ void catnap_sock_unwatch(struct catnap_sock *s)
 		cc->n_watched--;
 }
 
+void catnap_sock_watch_out(struct catnap_sock *s)
+{
+	if (!(s->events & EPOLLOUT))
+		catnap_sock_unwatch(s);
+	else if (!libos_watch_mod(s->q.ctx->os, &s->watch, EPOLLOUT | EPOLLET))
+		s->events = EPOLLOUT;
+}
+
 static int set_reuse(int fd, int on)
 {
 	return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ? errno : 0;

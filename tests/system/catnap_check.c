@@ -438,6 +438,61 @@ START_TEST(test_read_ahead_of_one)
 }
 END_TEST
 
+/* 160 clients whose bytes nobody pops fill the pool: a fresh one is served all the
+ * same, awake and asleep, and they are too once they are popped. */
+START_TEST(test_read_ahead_at_limit)
+{
+	enum { N = 160, EACH = 150000 };
+	static int fds[N], qds[N];
+	static size_t sent[N], got[N];
+	struct sockaddr_in sin;
+	demi_qresult_t qr;
+	demi_qtoken_t qt;
+	int listener, fd, qd;
+	size_t fresh = 0;
+
+	setenv("CLOWDER_POOL_MAX_BYTES", "10M", 1);
+	start(_i);
+	listener = listening_queue(&sin);
+	for (int i = 0; i < N; i++) {
+		qds[i] = accepted(listener, &sin, &fds[i]);
+		qt = popping(qds[i]);
+		sent[i] = plain_send(fds[i], 0, EACH);
+		qr = done(qt);
+		got[i] = popped(&qr, 0);
+	}
+	qd = accepted(listener, &sin, &fd);
+	for (int i = 0; i < 3; i++) {
+		qt = popping(qd);
+		ck_assert_int_eq(try_wait(&qr, qt, 10 * i), ETIMEDOUT);
+		if (fork() == 0) {
+			usleep(20000);
+			plain_send(fd, fresh, fresh + 3000);
+			_exit(0);
+		}
+		qr = done(qt);
+		fresh += popped(&qr, fresh);
+		wait(NULL);
+	}
+	ck_assert_uint_eq(fresh, 9000);
+	for (int i = 0; i < N; i++) {
+		while (got[i] < EACH) {
+			sent[i] = plain_send(fds[i], sent[i], EACH);
+			qr = done(popping(qds[i]));
+			got[i] += popped(&qr, got[i]);
+		}
+	}
+	qt = popping(qd); /* with the ring full again */
+	ck_assert_uint_eq(plain_send(fd, fresh, 100000), 100000);
+	while (fresh < 100000) {
+		qr = done(qt);
+		fresh += popped(&qr, fresh);
+		qt = popping(qd);
+	}
+	ck_assert_int_eq(demi_fini(), 0);
+}
+END_TEST
+
 /* Blocked, it sleeps: one block, no passes over the devices, then a wake-up. */
 START_TEST(test_idle_sleeps)
 {
@@ -1231,6 +1286,29 @@ START_TEST(test_uring_refused)
 }
 END_TEST
 
+/* A pool that could not hold the ring's buffers and anything beside them. */
+START_TEST(test_uring_small_pool)
+{
+	static const char *const limits[] = { "2M", "4M", "8M", "10M" };
+	static const int told[] = { ENOMEM, ENOMEM, ENOMEM, 0 };
+	struct sockaddr_in sin;
+	demi_qresult_t qr;
+	int fd, qd;
+
+	setenv("CLOWDER_POOL_MAX_BYTES", limits[_i], 1);
+	setenv("CLOWDER_CATNAP_IO", "io_uring", 1);
+	ck_assert_int_eq(demi_init(NULL), told[_i]);
+	if (told[_i])
+		return;
+	qd = accepted(listening_queue(&sin), &sin, &fd);
+	plain_send(fd, 0, 100);
+	qr = done(popping(qd));
+	ck_assert_uint_eq(popped(&qr, 0), 100);
+	ck_assert_int_eq(done(pushed(qd, 4096, 0)).qr_opcode, DEMI_OPC_PUSH);
+	ck_assert_int_eq(demi_fini(), 0);
+}
+END_TEST
+
 /* What else keeps it from starting is for the cases to find. */
 static bool has_uring(void)
 {
@@ -1255,6 +1333,7 @@ static void cases(Suite *suite, bool uring)
 	tcase_add_loop_test(tc, test_reset_met_by_push, 0, n);
 	tcase_add_loop_test(tc, test_read_ahead, 0, n);
 	tcase_add_loop_test(tc, test_read_ahead_of_one, 0, n);
+	tcase_add_loop_test(tc, test_read_ahead_at_limit, 0, n);
 	tcase_add_loop_test(tc, test_idle_sleeps, 0, n);
 	tcase_add_loop_test(tc, test_peer_killed, 0, n);
 	tcase_add_loop_test(tc, test_window, 0, n);
@@ -1280,6 +1359,7 @@ static void cases(Suite *suite, bool uring)
 	tcase_add_test(tc, test_rings_in_turn);
 	tcase_add_test(tc, test_zero_copy_overflow);
 	tcase_add_loop_test(tc, test_uring_refused, 0, 3);
+	tcase_add_loop_test(tc, test_uring_small_pool, 0, 4);
 }
 
 /* The runtime directory holds nothing but the instances' own files. */
