@@ -135,7 +135,7 @@ struct catnap_sock {
 
 	/* receiving */
 	bool readable;		/* not known to be drained */
-	bool rx_end;		/* end or error is in sight: short reads mean nothing */
+	bool rx_end;		/* end, error or urgent byte: short reads mean nothing */
 	bool eof;		/* the stream's end has been read, or SHUT_RD */
 	bool rd_shut;
 	bool armed;		/* a multishot receive is in the ring */

@@ -19,7 +19,7 @@ static int established(struct catnap_sock *s)
 	if (cc->uring)
 		catnap_sock_unwatch(s);
 	else
-		err = catnap_sock_watch(s, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+		err = catnap_sock_watch(s, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI);
 	if (err)
 		return err;
 	s->q.state = LIBOS_CONNECTED;

@@ -270,7 +270,7 @@ void catnap_rx_dry(struct catnap_sock *s)
 {
 	if (!(s->events & EPOLLIN)) {
 		s->readable = true; /* of what has come there is no edge */
-		catnap_sock_watch(s, EPOLLIN | EPOLLRDHUP);
+		catnap_sock_watch(s, EPOLLIN | EPOLLRDHUP | EPOLLPRI);
 	}
 	if (s->readable && list_empty(&s->rx))
 		catnap_rx(s);
@@ -285,7 +285,7 @@ void catnap_rx_ready(struct catnap_sock *s, uint32_t events)
 		return;
 	}
 	s->readable = true;
-	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
 		s->rx_end = true;
 	if (list_empty(&s->q.waiting))
 		return;

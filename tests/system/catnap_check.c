@@ -331,6 +331,29 @@ START_TEST(test_reset_after_data)
 }
 END_TEST
 
+/* A read stops short in front of an urgent byte: what comes behind it is found. */
+START_TEST(test_urgent)
+{
+	int fd, qd = pair(_i, &fd);
+	demi_qtoken_t qt = popping(qd);
+	demi_qresult_t qr;
+	size_t off = 0;
+
+	turn();
+	for (int i = 0; i < 3; i++) {
+		ck_assert_uint_eq(plain_send(fd, off, off + 3), off + 3);
+		ck_assert_int_eq(send(fd, "!", 1, MSG_OOB), 1);
+		ck_assert_uint_eq(plain_send(fd, off + 3, off + 6), off + 6);
+		usleep(10000);
+		for (size_t end = off + 6; off < end; qt = popping(qd)) {
+			qr = done(qt);
+			off += popped(&qr, off);
+		}
+	}
+	ck_assert_int_eq(demi_fini(), 0);
+}
+END_TEST
+
 /* The push meets the reset first: what had arrived is still there. */
 START_TEST(test_reset_met_by_push)
 {
@@ -1331,6 +1354,7 @@ static void cases(Suite *suite, bool uring)
 	tcase_add_loop_test(tc, test_stream_ends, 0, n);
 	tcase_add_loop_test(tc, test_reset_after_data, 0, n);
 	tcase_add_loop_test(tc, test_reset_met_by_push, 0, n);
+	tcase_add_loop_test(tc, test_urgent, 0, n);
 	tcase_add_loop_test(tc, test_read_ahead, 0, n);
 	tcase_add_loop_test(tc, test_read_ahead_of_one, 0, n);
 	tcase_add_loop_test(tc, test_read_ahead_at_limit, 0, n);
