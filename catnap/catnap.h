@@ -140,7 +140,8 @@ struct catnap_sock {
 	bool rd_shut;
 	bool armed;		/* a multishot receive is in the ring */
 	uint8_t rx_shift;	/* size of the next receive buffer */
-	uint8_t rx_small;	/* reads in a row that used little of it */
+	uint8_t rx_small;	/* reads in a row that used little of it; datagrams looked at */
+	uint8_t rx_most;	/* datagrams: size for the longest of those */
 	uint8_t rx_ask;		/* datagrams asked for at once */
 	uint8_t rx_row;		/* came one by one, and none was the last */
 	uint8_t rx_alone;	/* so many in a row before more are asked for */
@@ -232,6 +233,13 @@ void catnap_reserve_open(struct catnap_ctx *cc);
 void catnap_reserve_close(struct catnap_ctx *cc);
 /* One of CATNAP_RESERVE_BUF bytes; NULL: none for this queue. */
 struct libos_buf *catnap_reserve_get(struct catnap_sock *s);
+
+/* The buffer for so many bytes. Few sizes, since each takes a unit of the pool for
+ * itself; the first is that of the core's own. */
+static inline unsigned catnap_fit_shift(size_t n)
+{
+	return n <= 64 ? 6 : n <= 2048 ? 11 : 16;
+}
 
 /* rx.c: receiving */
 int catnap_pop(struct libos_queue *q, struct libos_op *op);

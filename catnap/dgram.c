@@ -15,6 +15,7 @@
 #define SHORT 1024u	/* copied faster than received in pieces */
 #define ASK_MORE 4u	/* after two that came one by one */
 #define MOST_ALONE 64u
+#define FEW 32u
 #define LONGEST 65507u	/* bytes of an IPv4 datagram */
 
 /* What a router or host said about an earlier datagram, and the kernel hands to
@@ -27,19 +28,55 @@ static bool is_icmp(int err)
 
 /* ---- receiving */
 
+/* The next buffers are as large as the longest of the last few datagrams. */
+static void resize(struct catnap_sock *s, size_t n)
+{
+	uint8_t shift = (uint8_t)catnap_fit_shift(n);
+
+	if (shift > s->rx_most)
+		s->rx_most = shift;
+	if (shift > s->rx_shift) {
+		s->rx_shift = shift;
+	} else if (++s->rx_small >= FEW) {
+		s->rx_shift = s->rx_most;
+		s->rx_most = s->rx_small = 0;
+	}
+}
+
+/* One that would leave most of its buffer unused goes into a smaller one: what the
+ * program keeps of it pins little. */
+static void fit(struct catnap_sock *s, struct catnap_dgram *d, size_t size)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+	unsigned shift = catnap_fit_shift(d->len);
+	struct libos_buf *buf;
+
+	if (likely(4u << shift > size))
+		return;
+	buf = libos_buf_alloc(&cc->base.os->pool, (size_t)1 << shift);
+	if (!buf)
+		return;
+	memcpy(buf->base, d->buf->base, d->len);
+	cc->count[CATNAP_C_GATHERED_BYTES] += d->len;
+	libos_buf_put(d->buf);
+	d->buf = buf;
+}
+
 /* The i-th datagram is longer than the buffer it was received into: the rest is
  * in the scratch memory. NULL: no memory, it is lost. */
 static struct libos_buf *join(struct catnap_sock *s, struct libos_buf *head, uint32_t i,
 			      size_t size, size_t n)
 {
 	struct catnap_ctx *cc = catnap_ctx(s);
-	struct libos_buf *buf = libos_buf_alloc(&cc->base.os->pool, n);
+	struct libos_buf *buf;
 
+	buf = libos_buf_alloc(&cc->base.os->pool, (size_t)1 << catnap_fit_shift(n));
+	if (unlikely(!buf && n <= 2048)) /* there may be large ones */
+		buf = libos_buf_alloc(&cc->base.os->pool, SCRATCH);
 	if (buf) {
 		memcpy(buf->base, head->base, size);
 		memcpy(buf->base + size, cc->scratch + (size_t)i * SCRATCH, n - size);
 		cc->count[CATNAP_C_JOINED_BYTES] += n;
-		s->rx_shift = (uint8_t)libos_class_shift(n);
 	} else {
 		cc->count[CATNAP_C_RECV_NO_BUFFER]++;
 	}
@@ -154,8 +191,11 @@ static void batch_take(struct catnap_sock *s, struct catnap_batch *b, uint32_t n
 		s->rx_long = d.len > SHORT;
 		if (unlikely(d.len > size))
 			d.buf = join(s, d.buf, i, size, d.len);
+		else if (d.len)
+			fit(s, &d, size);
 		if (unlikely(!d.buf))
 			continue;
+		resize(s, d.len);
 		s->ahead += d.len;
 		cc->count[CATNAP_C_READ_AHEAD] += d.len;
 		b->d[b->n++] = d;

@@ -11,6 +11,7 @@
 #include "libos/libos.h"
 
 #define SMALL_READS 16u	/* in a row, before a queue reads into less */
+#define SHORT_PIECE 2048u	/* cheap to copy out of a buffer of the ring */
 
 static struct libos_op *first_waiting(struct catnap_sock *s)
 {
@@ -112,8 +113,45 @@ static bool recv_one(struct catnap_sock *s)
 
 /* ---- out of what io_uring has received ahead */
 
+/* A short piece goes into a smaller buffer, with room for `room` bytes if those are
+ * more, and the ring has its own back: who keeps it pins little. NULL: it stays
+ * where it is. */
+static struct libos_buf *fit(struct catnap_sock *s, struct libos_buf *buf, uint32_t n,
+			     uint32_t room)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+	struct libos_buf *own;
+	unsigned shift;
+
+	shift = catnap_fit_shift(room > n ? room : n);
+	if (n > SHORT_PIECE || 4u << shift > buf->len)
+		return NULL;
+	own = libos_buf_alloc(&cc->base.os->pool, (size_t)1 << shift);
+	if (unlikely(!own))
+		return NULL;
+	memcpy(own->base, buf->base, n);
+	cc->count[CATNAP_C_GATHERED_BYTES] += n;
+	catnap_uring_give(cc, buf);
+	return own;
+}
+
+/* Straight into a pop that waits. */
+static bool pop_direct(struct catnap_sock *s, struct libos_buf *buf, uint32_t n)
+{
+	struct libos_buf *own;
+
+	if (list_empty(&s->q.waiting) || !list_empty(&s->rx))
+		return false;
+	own = fit(s, buf, n, 0);
+	if (!own && !catnap_uring_may_lend(catnap_ctx(s)))
+		return false;
+	buf = own ? own : buf;
+	libos_op_popped(first_waiting(s), buf, buf->base, n, NULL);
+	return true;
+}
+
 /* The gathered copy: a short piece goes behind the last one when it fits, so
- * that what the queue pins is never more than twice what it holds. */
+ * that the queue pins little beside what it holds. */
 static bool gather(struct catnap_sock *s, const struct libos_buf *buf, uint32_t n)
 {
 	struct catnap_ctx *cc = catnap_ctx(s);
@@ -133,11 +171,13 @@ static bool gather(struct catnap_sock *s, const struct libos_buf *buf, uint32_t 
 static bool keep(struct catnap_sock *s, struct libos_buf *buf, uint32_t n)
 {
 	struct catnap_slice *sl = malloc(sizeof(*sl));
+	struct libos_buf *own;
 
 	if (!sl)
 		return false;
-	sl->buf = buf;
-	sl->addr = buf->base;
+	own = fit(s, buf, n, s->ahead); /* with room for the next ones */
+	sl->buf = own ? own : buf;
+	sl->addr = sl->buf->base;
 	sl->len = n;
 	list_add_tail(&s->rx, &sl->link);
 	return true;
@@ -151,10 +191,8 @@ void catnap_rx_ahead(struct catnap_sock *s, struct libos_buf *buf, uint32_t n)
 		catnap_uring_give(cc, buf);
 		return;
 	}
-	if (!list_empty(&s->q.waiting) && list_empty(&s->rx) && catnap_uring_may_lend(cc)) {
-		libos_op_popped(first_waiting(s), buf, buf->base, n, NULL);
+	if (pop_direct(s, buf, n))
 		return;
-	}
 	if (gather(s, buf, n)) {
 		catnap_uring_give(cc, buf);
 	} else if (!keep(s, buf, n)) {
@@ -202,8 +240,9 @@ static bool pop_copy(struct catnap_sock *s, struct libos_op *op, struct catnap_s
 static bool pop_ahead(struct catnap_sock *s, struct libos_op *op)
 {
 	struct catnap_slice *sl = list_first(&s->rx, struct catnap_slice, link);
+	struct catnap_ctx *cc = catnap_ctx(s);
 
-	if (unlikely(!catnap_uring_may_lend(catnap_ctx(s))))
+	if (sl->buf->len == cc->ring_buf_size && unlikely(!catnap_uring_may_lend(cc)))
 		return pop_copy(s, op, sl);
 	taken(s, sl->len);
 	libos_op_popped(op, sl->buf, sl->addr, sl->len, NULL);

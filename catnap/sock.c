@@ -60,7 +60,7 @@ struct catnap_sock *catnap_sock_alloc(struct catnap_ctx *cc, enum libos_queue_ty
 	libos_queue_init(&s->q, &cc->base, type);
 	s->watch.ready = sock_ready;
 	s->watch.fd = s->fd = -1;
-	s->rx_shift = CATNAP_RX_START_SHIFT;
+	s->rx_shift = type == LIBOS_DGRAM ? CATNAP_RX_MIN_SHIFT : CATNAP_RX_START_SHIFT;
 	s->rx_ask = s->rx_alone = 1;
 	s->tx_limit = cc->send_limit;
 	s->linger = cc->linger;

@@ -461,6 +461,35 @@ START_TEST(test_read_ahead_of_one)
 }
 END_TEST
 
+/* Short pops that the program keeps pin little, though the queues' buffers are
+ * large. */
+START_TEST(test_hoard_short)
+{
+	enum { N = 400 };
+	static demi_sgarray_t held[N];
+	struct sockaddr_in sin;
+	demi_qresult_t qr;
+	int fd, listener;
+
+	start(_i);
+	listener = listening_queue(&sin);
+	for (int i = 0; i < N; i++) {
+		int qd = accepted(listener, &sin, &fd);
+
+		plain_send(fd, 0, 10);
+		qr = done(popping(qd));
+		held[i] = qr.qr_value.sga;
+		ck_assert_uint_eq(held[i].sga_segs[0].sgaseg_len, 10);
+	}
+	ck_assert_uint_le(counter("libos.pool_bytes"), 10 * MIB);
+	for (int i = 0; i < N; i++) {
+		ck_assert(matches(held[i].sga_segs[0].sgaseg_buf, 10, 0));
+		ck_assert_int_eq(demi_sgafree(&held[i]), 0);
+	}
+	ck_assert_int_eq(demi_fini(), 0);
+}
+END_TEST
+
 /* 160 clients whose bytes nobody pops fill the pool: a fresh one is served all the
  * same, awake and asleep, and they are too once they are popped. */
 START_TEST(test_read_ahead_at_limit)
@@ -1069,6 +1098,45 @@ START_TEST(test_dgram)
 }
 END_TEST
 
+/* After a long datagram, short ones that the program keeps pin little, whether
+ * they come one by one or several at once. */
+START_TEST(test_dgram_hoard_short)
+{
+	enum { N = 1024 };
+	static const int at_once[] = { 1, 32 };
+	static demi_sgarray_t held[N];
+	static uint8_t bytes[60000];
+	int qd, fd = plain(SOCK_DGRAM), step = at_once[_i % 2];
+	struct sockaddr_in sin = at_port(0);
+	demi_qresult_t qr;
+
+	start(_i / 2);
+	qd = bound_queue(SOCK_DGRAM, &sin);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	for (int i = 0; i < N; i += step) {
+		if (i % 128 == 0) {
+			ck_assert_int_eq(send(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+			qr = done(popping(qd));
+			ck_assert_uint_eq(qr.qr_value.sga.sga_segs[0].sgaseg_len, sizeof(bytes));
+			ck_assert_int_eq(demi_sgafree(&qr.qr_value.sga), 0);
+		}
+		for (int k = 0; k < step; k++)
+			ck_assert_int_eq(send(fd, &(int){ i + k }, sizeof(int), 0), sizeof(int));
+		for (int k = 0; k < step; k++) {
+			qr = done(popping(qd));
+			held[i + k] = qr.qr_value.sga;
+		}
+	}
+	ck_assert_uint_le(counter("libos.pool_bytes"), 12 * MIB);
+	for (int i = 0; i < N; i++) {
+		ck_assert_uint_eq(held[i].sga_segs[0].sgaseg_len, sizeof(int));
+		ck_assert_mem_eq(held[i].sga_segs[0].sgaseg_buf, &i, sizeof(int));
+		ck_assert_int_eq(demi_sgafree(&held[i]), 0);
+	}
+	ck_assert_int_eq(demi_fini(), 0);
+}
+END_TEST
+
 START_TEST(test_dgram_ephemeral)
 {
 	struct sockaddr_in sin = at_port(0), mine;
@@ -1357,6 +1425,7 @@ static void cases(Suite *suite, bool uring)
 	tcase_add_loop_test(tc, test_urgent, 0, n);
 	tcase_add_loop_test(tc, test_read_ahead, 0, n);
 	tcase_add_loop_test(tc, test_read_ahead_of_one, 0, n);
+	tcase_add_loop_test(tc, test_hoard_short, 0, n);
 	tcase_add_loop_test(tc, test_read_ahead_at_limit, 0, n);
 	tcase_add_loop_test(tc, test_idle_sleeps, 0, n);
 	tcase_add_loop_test(tc, test_peer_killed, 0, n);
@@ -1374,6 +1443,7 @@ static void cases(Suite *suite, bool uring)
 	tcase_add_loop_test(tc, test_many, 0, n);
 	tcase_add_loop_test(tc, test_waitfd, 0, n);
 	tcase_add_loop_test(tc, test_dgram, 0, n);
+	tcase_add_loop_test(tc, test_dgram_hoard_short, 0, 2 * n);
 	tcase_add_loop_test(tc, test_dgram_ephemeral, 0, n);
 	tcase_add_loop_test(tc, test_options, 0, n);
 	if (!uring)
