@@ -37,6 +37,7 @@
 struct slot {
 	uint64_t number;	/* of its last request */
 	uint64_t sent_ns;	/* 0: no request under way */
+	uint64_t warm;		/* up to this number they do not count */
 };
 
 struct conn {
@@ -110,13 +111,21 @@ static bool may_send(const struct client *c, uint64_t now)
 	return (c->sent < c->opt->count || c->warm_ns) && now < c->end_ns;
 }
 
+/* Whether the slot's last request was sent when the warm-up was over. */
+static bool counts(const struct slot *slot)
+{
+	return slot->number > slot->warm;
+}
+
 static void take_answer(struct client *c, struct conn *conn, struct slot *slot, uint64_t now)
 {
-	histogram_add(&c->latency, now - slot->sent_ns);
+	if (counts(slot)) {
+		histogram_add(&c->latency, now - slot->sent_ns);
+		c->result.requests++;
+		c->last_ns = now;
+	}
 	slot->sent_ns = 0;
 	c->in_flight--;
-	c->result.requests++;
-	c->last_ns = now;
 	if (may_send(c, now))
 		send_request(c, conn, slot);
 }
@@ -171,7 +180,7 @@ static void take_datagram(struct client *c, struct conn *conn, const uint8_t *by
 	if (number == slot->number && slot->sent_ns)
 		take_answer(c, conn, slot, now);
 	else
-		c->result.late++;
+		c->result.late += number > slot->warm;
 }
 
 static void ask_pop(struct client *c, const struct conn *conn)
@@ -209,18 +218,22 @@ static void expire(struct client *c, struct conn *conn, uint64_t now)
 			continue;
 		slot->sent_ns = 0;
 		c->in_flight--;
-		c->result.lost++;
+		c->result.lost += counts(slot);
 		if (may_send(c, now))
 			send_request(c, conn, slot);
 	}
 }
 
-/* From here on it counts, requests under way included. */
+/* What is sent from here on counts; what is under way does not. */
 static void end_warmup(struct client *c, uint64_t now)
 {
+	struct slot *slots = c->conns[0].slots; /* of all connections */
+
+	for (size_t i = 0; i < (size_t)c->opt->connections * c->opt->inflight; i++)
+		slots[i].warm = slots[i].number;
 	c->warm_ns = 0;
-	c->start_ns = now;
-	c->sent = c->in_flight;
+	c->start_ns = c->last_ns = now;
+	c->sent = 0;
 	c->result = (struct rpc_result){0};
 	memset(&c->latency, 0, sizeof(c->latency));
 }
@@ -228,10 +241,10 @@ static void end_warmup(struct client *c, uint64_t now)
 static void tick(struct client *c, uint64_t now)
 {
 	c->tick_ns = now + TICK_NS;
-	if (c->warm_ns && now >= c->warm_ns)
-		end_warmup(c, now);
 	if (rpc_interrupted())
 		c->end_ns = 0;
+	else if (c->warm_ns && now >= c->warm_ns)
+		end_warmup(c, now);
 	for (uint32_t i = 0; c->opt->udp && i < c->opt->connections; i++)
 		expire(c, &c->conns[i], now);
 	if (!c->opt->udp && c->in_flight && now > c->last_ns + SILENCE_NS)
@@ -365,7 +378,6 @@ static void disconnect_all(struct client *c)
 int rpc_client_run(const struct rpc_options *opt)
 {
 	struct client *c = calloc(1, sizeof(*c));
-	bool answered;
 
 	if (!c)
 		fail("no memory");
@@ -379,8 +391,9 @@ int rpc_client_run(const struct rpc_options *opt)
 	disconnect_all(c);
 	c->result.elapsed_ns = c->last_ns - c->start_ns;
 	c->result.latency = &c->latency;
-	answered = c->result.requests > 0;
-	if (!answered)
+	if (rpc_interrupted() && (c->warm_ns || !c->result.requests))
+		fail("interrupted");
+	if (!c->result.requests)
 		fail("%s: no answer to %llu requests", server_name(c),
 		     (unsigned long long)c->sent);
 	rpc_report_client(opt, &c->result);

@@ -45,6 +45,7 @@ tcp() {
 	client 600 --connections 200
 	client 3 --connections 5
 	client 1000 --warmup 0.1 --inflight 3
+	client 5 --warmup 0.1 --inflight 64
 	stop_server
 	grep -q '^served [1-9][0-9]* requests' "$tmp/server.out" || fail "$backend: no summary"
 }
@@ -56,6 +57,7 @@ udp() {
 	client 2000 --proto udp --timeout 20000
 	client 1000 --proto udp --timeout 20000 --size 8 --connections 3 --inflight 4
 	client 200 --proto udp --timeout 20000 --size 1400 --inflight 4
+	client 5 --proto udp --timeout 20000 --warmup 0.1 --inflight 8
 	stop_server
 }
 
@@ -122,6 +124,20 @@ port_taken() {
 	stop_server
 }
 
+# expect_interrupted PATTERN COMMAND...: some time after its SIGTERM it fails
+expect_interrupted() {
+	pattern=$1
+	shift
+	"$@" >"$tmp/int.out" 2>"$tmp/int.err" &
+	victim=$!
+	started="$started $victim"
+	sleep 1
+	kill -TERM "$victim"
+	wait_gone "$victim" && fail "$*: no failure"
+	[ ! -s "$tmp/int.out" ] || fail "$*: results: $(cat "$tmp/int.out")"
+	grep -q -e "$pattern" "$tmp/int.err" || fail "$*: no '$pattern' in: $(cat "$tmp/int.err")"
+}
+
 interrupted() {
 	start_server clowder-rpc --libos "$backend"
 	"$rpc" client --libos "$backend" --port "$port" --duration 60 >"$tmp/int.out" 2>&1 &
@@ -131,6 +147,7 @@ interrupted() {
 	kill -TERM "$victim"
 	wait_gone "$victim" || fail "$backend: an interrupted client has results: $(cat "$tmp/int.out")"
 	grep -q '^requests/s' "$tmp/int.out" || fail "$backend: $(cat "$tmp/int.out")"
+	expect_interrupted 'interrupted$' "$rpc" client --libos "$backend" --port "$port" --warmup 60
 	stop_server
 }
 
