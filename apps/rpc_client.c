@@ -28,7 +28,8 @@
 #define TICK_NS UINT64_C(10000000)	/* how often time is looked after */
 #define PROGRESS_NS UINT64_C(250000000)
 #define CONNECT_TIMEOUT_S 5
-#define SILENCE_NS (10 * NSEC)		/* tcp: with no answer at all, give up */
+#define SILENCE_NS (10 * NSEC)		/* tcp: with not a byte for so long, give up */
+#define PATIENCE_NS NSEC		/* the same once interrupted, udp too */
 
 #define CONN_SHIFT 50
 #define SLOT_SHIFT 38
@@ -59,6 +60,9 @@ struct client {
 	uint64_t warm_ns;	/* what counts begins then; 0: it has begun */
 	uint64_t end_ns;	/* no request after this */
 	uint64_t last_ns;	/* the last answer */
+	uint64_t heard_ns;	/* the last bytes */
+	bool interrupted;	/* nothing more is sent */
+	bool given_up;		/* nor waited for */
 	uint64_t tick_ns;	/* when to look after time again */
 	uint64_t progress_ns;
 	struct rpc_result result;
@@ -197,6 +201,7 @@ static void on_pop(struct client *c, demi_qresult_t *qr, uint64_t now)
 	struct conn *conn = c->by_qd[qr->qr_qd - c->first_qd];
 	const demi_sgaseg_t *seg = &qr->qr_value.sga.sga_segs[0];
 
+	c->heard_ns = now;
 	if (c->opt->udp)
 		take_datagram(c, conn, seg->sgaseg_buf, seg->sgaseg_len, now);
 	else if (seg->sgaseg_len == 0)
@@ -238,18 +243,33 @@ static void end_warmup(struct client *c, uint64_t now)
 	memset(&c->latency, 0, sizeof(c->latency));
 }
 
+static void interrupt(struct client *c, uint64_t now)
+{
+	c->interrupted = true;
+	c->end_ns = 0;
+	c->heard_ns = now;
+}
+
+static void check_silence(struct client *c, uint64_t now)
+{
+	if (c->interrupted && now > c->heard_ns + PATIENCE_NS)
+		c->given_up = true;
+	else if (!c->opt->udp && now > c->heard_ns + SILENCE_NS)
+		fail("%s: no answer for %llu s", server_name(c),
+		     (unsigned long long)(SILENCE_NS / NSEC));
+}
+
 static void tick(struct client *c, uint64_t now)
 {
 	c->tick_ns = now + TICK_NS;
-	if (rpc_interrupted())
-		c->end_ns = 0;
-	else if (c->warm_ns && now >= c->warm_ns)
+	if (rpc_interrupted() && !c->interrupted)
+		interrupt(c, now);
+	if (c->warm_ns && now >= c->warm_ns && !c->interrupted)
 		end_warmup(c, now);
 	for (uint32_t i = 0; c->opt->udp && i < c->opt->connections; i++)
 		expire(c, &c->conns[i], now);
-	if (!c->opt->udp && c->in_flight && now > c->last_ns + SILENCE_NS)
-		fail("%s: no answer for %llu s", server_name(c),
-		     (unsigned long long)(SILENCE_NS / NSEC));
+	if (c->in_flight)
+		check_silence(c, now);
 	if (now < c->progress_ns)
 		return;
 	c->progress_ns = now + PROGRESS_NS;
@@ -280,7 +300,7 @@ static void run(struct client *c)
 	demi_qresult_t qrs[BATCH];
 	int n, err;
 
-	while (c->in_flight > 0) {
+	while (c->in_flight > 0 && !c->given_up) {
 		err = demi_wait_next_n(qrs, BATCH, &n, &pause);
 		if (!err)
 			handle_batch(c, qrs, n);
@@ -295,7 +315,7 @@ static void start(struct client *c)
 {
 	uint64_t now = now_ns();
 
-	c->start_ns = c->last_ns = now;
+	c->start_ns = c->last_ns = c->heard_ns = now;
 	c->warm_ns = c->opt->warmup_ns ? now + c->opt->warmup_ns : 0;
 	c->end_ns = UINT64_MAX;
 	if (c->opt->duration_ns < UINT64_MAX)
@@ -391,12 +411,15 @@ int rpc_client_run(const struct rpc_options *opt)
 	disconnect_all(c);
 	c->result.elapsed_ns = c->last_ns - c->start_ns;
 	c->result.latency = &c->latency;
-	if (rpc_interrupted() && (c->warm_ns || !c->result.requests))
+	if (c->interrupted && (c->warm_ns || !c->result.requests))
 		fail("interrupted");
 	if (!c->result.requests)
 		fail("%s: no answer to %llu requests", server_name(c),
 		     (unsigned long long)c->sent);
 	rpc_report_client(opt, &c->result);
+	if (c->given_up)
+		fail("%s: interrupted, %llu requests have no answer", server_name(c),
+		     (unsigned long long)c->in_flight);
 	free(c);
 	return 0;
 }

@@ -124,14 +124,14 @@ port_taken() {
 	stop_server
 }
 
-# expect_interrupted PATTERN COMMAND...: some time after its SIGTERM it fails
+# expect_interrupted PATTERN READY COMMAND...: once READY, its SIGTERM makes it fail
 expect_interrupted() {
-	pattern=$1
-	shift
+	pattern=$1 ready=$2
+	shift 2
 	"$@" >"$tmp/int.out" 2>"$tmp/int.err" &
 	victim=$!
 	started="$started $victim"
-	sleep 1
+	wait_for "a request" "$ready"
 	kill -TERM "$victim"
 	wait_gone "$victim" && fail "$*: no failure"
 	[ ! -s "$tmp/int.out" ] || fail "$*: results: $(cat "$tmp/int.out")"
@@ -147,10 +147,52 @@ interrupted() {
 	kill -TERM "$victim"
 	wait_gone "$victim" || fail "$backend: an interrupted client has results: $(cat "$tmp/int.out")"
 	grep -q '^requests/s' "$tmp/int.out" || fail "$backend: $(cat "$tmp/int.out")"
-	expect_interrupted 'interrupted$' "$rpc" client --libos "$backend" --port "$port" --warmup 60
+	stop_server
+	start_server clowder-rpc --libos "$backend"
+	expect_interrupted 'interrupted$' has_popped \
+		"$rpc" client --libos "$backend" --port "$port" --warmup 60
 	stop_server
 }
 
+# start_slow ARG...: sets $port and $slow_out
+start_slow() {
+	slow_out=$(mktemp "$tmp/slow.XXXXXX")
+	"$builddir/tests/system/apps_slow" "$@" >"$slow_out" &
+	started="$started $!"
+	wait_for "the slow server listens" grep -qs '^listening on ' "$slow_out"
+	port=$(sed -n 's/^listening on .*://p' "$slow_out")
+}
+
+slow_asked() {
+	grep -qs '^asked' "$slow_out"
+}
+
+# A server that takes its time is heard; one that is silent can be left.
+slow() {
+	backend=catnap
+	start_slow 60000 12 1000
+	"$rpc" client --libos catnap --port "$port" --size 60000 --count 1 >"$tmp/slow.log" 2>&1 &
+	slow_client=$!
+	started="$started $slow_client"
+	start_slow 64 1 0
+	"$rpc" client --libos catnap --port "$port" >"$tmp/left.out" 2>"$tmp/left.err" &
+	left=$!
+	started="$started $left"
+	wait_for "a request" slow_asked
+	sleep 1 # for its answer
+	kill -TERM "$left"
+	sleep 6
+	kill -0 "$left" 2>/dev/null && fail "a client does not leave a silent server"
+	wait "$left" && fail "a client without answers is no success"
+	grep -q '^requests/s' "$tmp/left.out" || fail "no results: $(cat "$tmp/left.err")"
+	grep -q ': interrupted, 1 requests have no answer$' "$tmp/left.err" ||
+		fail "$(cat "$tmp/left.err")"
+	start_slow 64 0 0
+	expect_interrupted 'interrupted$' slow_asked "$rpc" client --libos catnap --port "$port"
+	wait_gone "$slow_client" || fail "a slow server: $(cat "$tmp/slow.log")"
+}
+
+! has_backend catnap || slow
 for backend in $(backends); do
 	for part in tcp udp udp_lost text_output deaths ends_by_itself port_taken interrupted; do
 		echo "$backend: $part"
