@@ -8,6 +8,8 @@
  */
 #include <arpa/inet.h>
 #include <demi/libos.h>
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,62 +30,69 @@ static void check(const char *what, int err)
  */
 static demi_qtoken_t qt;
 
+static int listener;
+static bool full; /* no descriptor was left for the next client */
+
+static void ask_for_client(void)
+{
+	full = false;
+	check("accept", demi_accept(&qt, listener));
+}
+
+/* A client goes, and may leave room for one that could not be let in. */
+static void drop(int qd)
+{
+	demi_close(qd);
+	if (full)
+		ask_for_client();
+}
+
 static void ask_for_bytes(int qd)
 {
 	/* The client may have gone. Then there is nothing to ask it for. */
 	if (demi_pop(&qt, qd))
-		demi_close(qd);
-}
-
-/* Somebody has connected, and has a queue of its own. The next one is welcome. */
-static void on_accept(const demi_qresult_t *result)
-{
-	check("accept", demi_accept(&qt, result->qr_qd));
-	ask_for_bytes(result->qr_value.ares.qd);
+		drop(qd);
 }
 
 /* Bytes have come: as many as had arrived. TCP keeps no message together. */
 static void on_pop(demi_qresult_t *result)
 {
 	demi_sgarray_t *sga = &result->qr_value.sga;
-	int err = 0;
 
 	/* No bytes are the end: the client has closed its side. */
-	if (sga->sga_segs[0].sgaseg_len == 0)
-		demi_close(result->qr_qd);
-	else
-		err = demi_push(&qt, result->qr_qd, sga);
-	if (err)
-		demi_close(result->qr_qd);
-	/*
-	 * The buffer was ours since the pop, and this gives it back, at once: the
+	if (sga->sga_segs[0].sgaseg_len == 0 || demi_push(&qt, result->qr_qd, sga))
+		drop(result->qr_qd);
+	/* The buffer was ours since the pop, and this gives it back, at once: the
 	 * library keeps the bytes for as long as the push needs them. They were
-	 * copied nowhere.
-	 */
+	 * copied nowhere. */
 	demi_sgafree(sga);
 }
 
-static void on_result(demi_qresult_t *result, int listener)
+static void on_result(demi_qresult_t *result)
 {
 	switch (result->qr_opcode) {
 	case DEMI_OPC_ACCEPT:
-		on_accept(result);
+		/* Somebody has connected, and has a queue of its own. The next one
+		 * is welcome. */
+		ask_for_client();
+		ask_for_bytes(result->qr_value.ares.qd);
 		break;
 	case DEMI_OPC_POP:
 		on_pop(result);
 		break;
 	case DEMI_OPC_PUSH:
-		/*
-		 * The answer is on its way. Only now is more asked for, so a client
-		 * that sends and never reads is stopped and fills no memory.
-		 */
+		/* The answer is on its way. Only now is more asked for, so a client
+		 * that sends and never reads is stopped and fills no memory. */
 		ask_for_bytes(result->qr_qd);
 		break;
 	case DEMI_OPC_FAILED:
 		/* qr_ret says why. One client's failure is no other's. */
-		if (result->qr_qd == listener)
+		if (result->qr_qd != listener)
+			drop(result->qr_qd);
+		else if (result->qr_ret == EMFILE)
+			full = true; /* asking at once would fail again */
+		else
 			check("accept", (int)result->qr_ret);
-		demi_close(result->qr_qd);
 		break;
 	case DEMI_OPC_CONNECT:
 	case DEMI_OPC_CLOSE:
@@ -93,15 +102,12 @@ static void on_result(demi_qresult_t *result, int listener)
 }
 
 /* A queue that listens: the same three steps as with sockets. */
-static int listen_on(const struct sockaddr_in *addr)
+static void listen_on(const struct sockaddr_in *addr)
 {
-	int qd;
-
-	check("socket", demi_socket(&qd, AF_INET, SOCK_STREAM, 0));
-	check("bind", demi_bind(qd, (const struct sockaddr *)addr, sizeof(*addr)));
-	check("listen", demi_listen(qd, 16));
-	check("accept", demi_accept(&qt, qd));
-	return qd;
+	check("socket", demi_socket(&listener, AF_INET, SOCK_STREAM, 0));
+	check("bind", demi_bind(listener, (const struct sockaddr *)addr, sizeof(*addr)));
+	check("listen", demi_listen(listener, 16));
+	ask_for_client();
 }
 
 int main(int argc, char **argv)
@@ -109,26 +115,30 @@ int main(int argc, char **argv)
 	const char *ip = argc > 1 ? argv[1] : "127.0.0.1";
 	const char *port = argc > 2 ? argv[2] : "7007";
 	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+	const struct timespec a_while = {.tv_sec = 1};
 	demi_qresult_t result;
-	int listener, n;
+	int err, n;
 
 	if (argc > 3 || inet_pton(AF_INET, ip, &addr.sin_addr) != 1 || addr.sin_port == 0) {
 		fprintf(stderr, "usage: clowder-echo-server [ADDR [PORT]]\n");
 		return 2;
 	}
-	/*
-	 * The library for this thread. Which backend moves the bytes is chosen here
+	/* The library for this thread. Which backend moves the bytes is chosen here
 	 * by LIBOS in the environment, and nowhere in the program. When it cannot
-	 * start it says why.
-	 */
+	 * start it says why. */
 	if (demi_init(NULL))
 		return 1;
-	listener = listen_on(&addr);
+	listen_on(&addr);
 	printf("listening on %s:%s\n", ip, port);
 	fflush(stdout);
 	for (;;) {
 		/* One result at a time is simplest; the call hands out up to n. */
-		check("wait", demi_wait_next_n(&result, 1, &n, NULL));
-		on_result(&result, listener);
+		err = demi_wait_next_n(&result, 1, &n, full ? &a_while : NULL);
+		if (!err)
+			on_result(&result);
+		else if (err == ETIMEDOUT)
+			ask_for_client();
+		else
+			check("wait", err);
 	}
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The two programs to learn from, over every backend: several clients one after
-# another, a text of 100 KB, a client with no server.
+# another, a text of 100 KB, a client with no server, more clients than descriptors.
 . "${top_srcdir:-.}/tests/system/apps.sh"
 
 # A port that nobody has: the kernel's choice for somebody else, just given back.
@@ -14,6 +14,27 @@ round_trip() {
 	text=$1
 	works "$builddir/clowder-echo-client" "$text" 127.0.0.1 "$port"
 	[ "$(cat "$tmp/works.out")" = "$text" ] || fail "$LIBOS: not what was sent"
+}
+
+# More clients than there are descriptors: those left over wait for one to go.
+out_of_descriptors() {
+	(ulimit -n 24 && exec "$builddir/clowder-echo-server" 127.0.0.1 "$port") \
+		>"$tmp/echo.out" 2>&1 &
+	server=$!
+	started="$started $server"
+	wait_for "the server listens" grep -qs '^listening on ' "$tmp/echo.out"
+	"$builddir/clowder-rpc" client --port "$port" --connections 40 --duration 60 \
+		>"$tmp/crowd.out" 2>&1 &
+	crowd=$!
+	started="$started $crowd"
+	sleep 1
+	kill -0 "$server" || fail "$LIBOS: no descriptor: $(cat "$tmp/echo.out")"
+	kill -KILL "$crowd"
+	wait "$crowd" 2>/dev/null
+	round_trip 'Room again.'
+	kill -0 "$server" || fail "$LIBOS: no descriptor: $(cat "$tmp/echo.out")"
+	kill "$server"
+	wait "$server" 2>/dev/null
 }
 
 for backend in $(backends); do
@@ -32,6 +53,7 @@ for backend in $(backends); do
 	kill -0 "$server" || fail "the server has died: $(cat "$tmp/echo.out")"
 	kill "$server"
 	wait "$server" 2>/dev/null
+	out_of_descriptors
 	unset LIBOS
 done
 exit 0
