@@ -488,10 +488,16 @@ static int gather(struct catnap_sock *s, struct libos_op *op, const struct libos
 	return 0;
 }
 
-/* The kernel gives an unbound socket a port with its first datagram. */
-static int became_bound(struct catnap_sock *s)
+/* The kernel gives an unbound socket a port with its first datagram, mostly also
+ * with one that it then refuses. */
+static int maybe_bound(struct catnap_sock *s)
 {
-	if (s->q.state != LIBOS_NEW)
+	struct sockaddr_in mine;
+	socklen_t len = sizeof(mine);
+
+	if (likely(s->q.state != LIBOS_NEW))
+		return 0;
+	if (getsockname(s->fd, (struct sockaddr *)&mine, &len) < 0 || !mine.sin_port)
 		return 0;
 	s->q.state = LIBOS_BOUND;
 	return catnap_sock_watch(s, EPOLLIN);
@@ -500,7 +506,7 @@ static int became_bound(struct catnap_sock *s)
 int catnap_dgram_push(struct catnap_sock *s, struct libos_op *op, const struct libos_io *io,
 		      const struct sockaddr_in *to)
 {
-	int err;
+	int err, bind_err;
 
 	if (io->total > LONGEST)
 		return EMSGSIZE;
@@ -510,6 +516,7 @@ int catnap_dgram_push(struct catnap_sock *s, struct libos_op *op, const struct l
 	if (!list_empty(&s->tx))
 		return catnap_tx_queue(s, op, io, to);
 	err = dgram_send(s, io, to);
+	bind_err = maybe_bound(s);
 	if (err == EMSGSIZE || err == EINVAL)
 		return err;
 	if (err == EAGAIN) {
@@ -518,7 +525,7 @@ int catnap_dgram_push(struct catnap_sock *s, struct libos_op *op, const struct l
 			return catnap_tx_queue(s, op, io, to);
 	}
 	if (!err)
-		err = became_bound(s);
+		err = bind_err;
 	if (err)
 		libos_op_fail(op, err == ENOBUFS ? ENOMEM : err);
 	else

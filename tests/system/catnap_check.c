@@ -1165,6 +1165,37 @@ START_TEST(test_dgram_ephemeral)
 }
 END_TEST
 
+/* The kernel binds a queue with its first datagram, also when it refuses that. */
+START_TEST(test_dgram_refused)
+{
+	struct sockaddr_in sin = at_port(htons(9)), mine;
+	socklen_t len = sizeof(mine);
+	int qd, fd = plain(SOCK_DGRAM);
+	demi_qresult_t qr;
+	demi_qtoken_t qt;
+	demi_sgarray_t sga;
+
+	start(_i);
+	ck_assert_int_eq(demi_socket(&qd, AF_INET, SOCK_DGRAM, 0), 0);
+	sga = filled(10, 0);
+	sin.sin_addr.s_addr = htonl(INADDR_BROADCAST);
+	ck_assert_int_eq(demi_pushto(&qt, qd, &sga, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	qr = done(qt);
+	ck_assert_int_eq(qr.qr_opcode, DEMI_OPC_FAILED);
+	ck_assert_int_eq(qr.qr_ret, EACCES);
+	ck_assert_int_eq(demi_getsockname(qd, (struct sockaddr *)&mine, &len), 0);
+	ck_assert_int_ne(mine.sin_port, 0);
+	qt = popping(qd);
+	mine.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_eq(sendto(fd, sga.sga_segs[0].sgaseg_buf, 10, 0, (struct sockaddr *)&mine,
+				len), 10);
+	qr = done(qt);
+	ck_assert_uint_eq(popped(&qr, 0), 10);
+	ck_assert_int_eq(demi_sgafree(&sga), 0);
+	ck_assert_int_eq(demi_fini(), 0);
+}
+END_TEST
+
 /* ---- options */
 
 START_TEST(test_options)
@@ -1445,6 +1476,7 @@ static void cases(Suite *suite, bool uring)
 	tcase_add_loop_test(tc, test_dgram, 0, n);
 	tcase_add_loop_test(tc, test_dgram_hoard_short, 0, 2 * n);
 	tcase_add_loop_test(tc, test_dgram_ephemeral, 0, n);
+	tcase_add_loop_test(tc, test_dgram_refused, 0, n);
 	tcase_add_loop_test(tc, test_options, 0, n);
 	if (!uring)
 		return;
