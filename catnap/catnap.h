@@ -216,6 +216,8 @@ int catnap_accept(struct libos_queue *q, struct libos_op *op);
 int catnap_connect(struct libos_queue *q, struct libos_op *op, const struct sockaddr_in *addr);
 void catnap_connect_undo(struct catnap_sock *s);
 void catnap_conn_ready(struct catnap_sock *s);
+/* The connect that is under way ends, well or with an error. */
+void catnap_conn_end(struct catnap_sock *s, struct libos_op *op, int err);
 void catnap_listen_ready(struct catnap_sock *s);
 
 /* end.c: how they end */

@@ -141,7 +141,7 @@ void catnap_connect_undo(struct catnap_sock *s)
 	memset(&s->peer, 0, sizeof(s->peer));
 }
 
-static void connect_end(struct catnap_sock *s, struct libos_op *op, int err)
+void catnap_conn_end(struct catnap_sock *s, struct libos_op *op, int err)
 {
 	s->q.connect = NULL;
 	if (!err)
@@ -163,7 +163,7 @@ void catnap_conn_ready(struct catnap_sock *s)
 		err = errno;
 	if (err == EALREADY || err == EINPROGRESS || err == EINTR)
 		return;
-	connect_end(s, s->q.connect, err == EISCONN ? 0 : err);
+	catnap_conn_end(s, s->q.connect, err == EISCONN ? 0 : err);
 }
 
 int catnap_connect(struct libos_queue *q, struct libos_op *op, const struct sockaddr_in *addr)
@@ -183,6 +183,6 @@ int catnap_connect(struct libos_queue *q, struct libos_op *op, const struct sock
 		if (!err)
 			return 0;
 	}
-	connect_end(s, op, err);
+	catnap_conn_end(s, op, err);
 	return 0;
 }

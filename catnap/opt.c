@@ -189,6 +189,8 @@ static int error_get(struct catnap_sock *s, void *val, socklen_t *len)
 			catnap_sock_fail(s, err == EPIPE ? ECONNRESET : err);
 		else
 			s->so_error = err;
+		if (s->q.connect)
+			catnap_conn_end(s, s->q.connect, err); /* with this cause */
 	}
 	err = s->so_error;
 	s->so_error = 0;

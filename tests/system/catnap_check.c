@@ -879,6 +879,33 @@ START_TEST(test_connect_again)
 }
 END_TEST
 
+/* SO_ERROR tells the cause and takes nothing from the connect it is about. */
+START_TEST(test_connect_error_asked)
+{
+	struct sockaddr_in to;
+	int probe = plain_listen(&to), qd, v = 0;
+	socklen_t len = sizeof(v);
+	demi_qresult_t qr;
+	demi_qtoken_t qt;
+
+	close(probe);
+	start(_i);
+	ck_assert_int_eq(demi_socket(&qd, AF_INET, SOCK_STREAM, 0), 0);
+	ck_assert_int_eq(demi_connect(&qt, qd, (struct sockaddr *)&to, sizeof(to)), 0);
+	ck_assert_int_eq(demi_getsockopt(qd, SOL_SOCKET, SO_ERROR, &v, &len), 0);
+	ck_assert_int_eq(v, ECONNREFUSED);
+	ck_assert_int_eq(demi_getsockopt(qd, SOL_SOCKET, SO_ERROR, &v, &len), 0);
+	ck_assert_int_eq(v, 0);
+	qr = done(qt);
+	ck_assert_int_eq(qr.qr_opcode, DEMI_OPC_FAILED);
+	ck_assert_int_eq(qr.qr_ret, ECONNREFUSED);
+	plain_listen(&to);
+	ck_assert_int_eq(demi_connect(&qt, qd, (struct sockaddr *)&to, sizeof(to)), 0);
+	ck_assert_int_eq(done(qt).qr_opcode, DEMI_OPC_CONNECT);
+	ck_assert_int_eq(demi_fini(), 0);
+}
+END_TEST
+
 /* To a full backlog a connect hangs; cancelled, the queue is as new. */
 START_TEST(test_connect_cancel)
 {
@@ -1468,6 +1495,7 @@ static void cases(Suite *suite, bool uring)
 	tcase_add_loop_test(tc, test_half_close, 0, n);
 	tcase_add_loop_test(tc, test_exit_delivers, 0, 2 * n);
 	tcase_add_loop_test(tc, test_connect_again, 0, n);
+	tcase_add_loop_test(tc, test_connect_error_asked, 0, n);
 	tcase_add_loop_test(tc, test_connect_cancel, 0, n);
 	tcase_add_loop_test(tc, test_port_taken, 0, n);
 	tcase_add_loop_test(tc, test_accept_no_descriptor, 0, n);
