@@ -93,11 +93,13 @@ int main(int argc, char **argv)
 	const char *text = argc > 1 ? argv[1] : "Hello, herd.";
 	const char *ip = argc > 2 ? argv[2] : "127.0.0.1";
 	const char *port = argc > 3 ? argv[3] : "7007";
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+	char *end;
+	long number = strtol(port, &end, 10);
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number)};
 	int qd;
 
 	if (argc > 4 || !*text || inet_pton(AF_INET, ip, &addr.sin_addr) != 1 ||
-	    addr.sin_port == 0) {
+	    *end || number < 1 || number > UINT16_MAX) {
 		fprintf(stderr, "usage: clowder-echo-client [TEXT [ADDR [PORT]]]\n");
 		return 2;
 	}

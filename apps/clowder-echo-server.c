@@ -114,12 +114,15 @@ int main(int argc, char **argv)
 {
 	const char *ip = argc > 1 ? argv[1] : "127.0.0.1";
 	const char *port = argc > 2 ? argv[2] : "7007";
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+	char *end;
+	long number = strtol(port, &end, 10);
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number)};
 	const struct timespec a_while = {.tv_sec = 1};
 	demi_qresult_t result;
 	int err, n;
 
-	if (argc > 3 || inet_pton(AF_INET, ip, &addr.sin_addr) != 1 || addr.sin_port == 0) {
+	if (argc > 3 || inet_pton(AF_INET, ip, &addr.sin_addr) != 1 || *end || number < 1 ||
+	    number > UINT16_MAX) {
 		fprintf(stderr, "usage: clowder-echo-server [ADDR [PORT]]\n");
 		return 2;
 	}

@@ -37,6 +37,10 @@ out_of_descriptors() {
 	wait "$server" 2>/dev/null
 }
 
+for port in 0 65536 73376 -57696 -1 7840x 7O ''; do
+	expect 2 'usage:' "$builddir/clowder-echo-client" hello 127.0.0.1 "$port"
+	expect 2 'usage:' timeout 5 "$builddir/clowder-echo-server" 127.0.0.1 "$port"
+done
 for backend in $(backends); do
 	free_port "$backend"
 	LIBOS=$backend
