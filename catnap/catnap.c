@@ -219,6 +219,7 @@ static void starved_retry(struct catnap_ctx *cc)
 {
 	struct list again;
 
+	libos_pass_is_slow(cc->base.os);
 	if (cc->uring) {
 		catnap_uring_retry(cc);
 		starved_serve(cc);

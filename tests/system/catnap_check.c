@@ -545,6 +545,40 @@ START_TEST(test_read_ahead_at_limit)
 }
 END_TEST
 
+/* With many queues that wait for memory a pass is slow: a short wait makes one. */
+START_TEST(test_starved_deadline)
+{
+	enum { N = 50 };
+	static const struct timespec while_ = { 0, 20000000 }, shortest = { 0, 1 };
+	static int fds[N], qds[N];
+	static size_t sent[N];
+	struct sockaddr_in sin;
+	demi_qresult_t qr;
+	uint64_t before;
+	int listener, n;
+
+	setenv("CLOWDER_POOL_MAX_BYTES", "12M", 1);
+	start(_i);
+	listener = listening_queue(&sin);
+	for (int i = 0; i < N; i++) {
+		qds[i] = accepted(listener, &sin, &fds[i]);
+		popping(qds[i]);
+	}
+	do { /* all that is popped is kept */
+		for (int i = 0; i < N; i++)
+			sent[i] = plain_send(fds[i], sent[i], 8 * MIB);
+		before = counter("libos.pops");
+		while (!demi_wait_next_n(&qr, 1, &n, &while_))
+			popping(qr.qr_qd);
+	} while (counter("libos.pops") != before);
+	before = counter("catnap.recv_no_buffer");
+	ck_assert_int_eq(demi_wait_next_n(&qr, 1, &n, &shortest), ETIMEDOUT);
+	ck_assert_uint_ge(counter("catnap.recv_no_buffer") - before, 1);
+	ck_assert_uint_le(counter("catnap.recv_no_buffer") - before, 3 * N);
+	ck_assert_int_eq(demi_fini(), 0);
+}
+END_TEST
+
 /* Blocked, it sleeps: one block, no passes over the devices, then a wake-up. */
 START_TEST(test_idle_sleeps)
 {
@@ -1485,6 +1519,7 @@ static void cases(Suite *suite, bool uring)
 	tcase_add_loop_test(tc, test_read_ahead_of_one, 0, n);
 	tcase_add_loop_test(tc, test_hoard_short, 0, n);
 	tcase_add_loop_test(tc, test_read_ahead_at_limit, 0, n);
+	tcase_add_loop_test(tc, test_starved_deadline, 0, n);
 	tcase_add_loop_test(tc, test_idle_sleeps, 0, n);
 	tcase_add_loop_test(tc, test_peer_killed, 0, n);
 	tcase_add_loop_test(tc, test_window, 0, n);
