@@ -301,12 +301,20 @@ int conn_connect(struct libos_queue *q, struct libos_op *op, const struct sockad
 	return 0;
 }
 
+/* Did we ask the peer for it, and it has not said yet? A pipe that its creator has
+ * on a link is open. */
+static bool awaits_accept(const struct conn *conn)
+{
+	return (conn->q.state == LIBOS_CONNECTING || conn->q.type == LIBOS_PIPE) &&
+	       !conn->open && !conn->connect_owed;
+}
+
 void conn_accept_in(struct conn *conn, const struct wire_data *msg)
 {
 	uint32_t peer = msg->word.peer_conn;
 
-	if (conn->open || conn->connect_owed) {
-		link_break(conn->link, "accepted a connection twice");
+	if (!awaits_accept(conn)) {
+		link_break(conn->link, "accepted a connection that nobody asked for");
 		return;
 	}
 	conn->peer = peer;

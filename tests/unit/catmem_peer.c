@@ -21,6 +21,8 @@
 #include "tests/unit/rawpeer.h"
 
 #define PORT 4711
+#define PORT_DEAF (PORT + 2)	/* of a listener that accepts nobody */
+#define BACKLOG_DEAF 4
 #define REGION_SIZE (2u << 20)
 
 static struct sockaddr_in server_addr = { .sin_family = AF_INET };
@@ -56,20 +58,30 @@ static void serve(const demi_qresult_t *qr)
 	}
 }
 
+static int server_listen(uint16_t port, int backlog)
+{
+	struct sockaddr_in addr = server_addr;
+	int qd;
+
+	addr.sin_port = htons(port);
+	must((demi_socket(&qd, AF_INET, SOCK_STREAM, 0)) == 0);
+	must((demi_bind(qd, (struct sockaddr *)&addr, sizeof(addr))) == 0);
+	must((demi_listen(qd, backlog)) == 0);
+	return qd;
+}
+
 static void *server(void *arg)
 {
 	demi_qresult_t qrs[16];
 	demi_qtoken_t qt;
 	uint64_t handle;
-	int qd, n;
+	int n;
 
 	(void)arg;
 	must((demi_init(NULL)) == 0);
 	must((demi_wakehandle(&handle)) == 0);
-	must((demi_socket(&qd, AF_INET, SOCK_STREAM, 0)) == 0);
-	must((demi_bind(qd, (struct sockaddr *)&server_addr, sizeof(server_addr))) == 0);
-	must((demi_listen(qd, 16)) == 0);
-	must((demi_accept(&qt, qd)) == 0);
+	server_listen(PORT_DEAF, BACKLOG_DEAF);
+	must((demi_accept(&qt, server_listen(PORT, 16))) == 0);
 	atomic_store(&server_handle, handle);
 	atomic_store(&server_up, true);
 	while (demi_wait_next_n(qrs, 16, &n, NULL) == 0)
@@ -348,6 +360,19 @@ static void accept_unasked(struct liar *l)
 	raw_slot(&l->p, wire_tag(WIRE_ACCEPT, 0, 0), &msg, sizeof(msg));
 }
 
+/* Its name is the next slot's: the backlog is full, so we have not been told. */
+static void accept_of_our_own(struct liar *l)
+{
+	struct wire_connect connect = { .peer_conn = 9, .dst_ip = htonl(INADDR_LOOPBACK),
+					.dst_port = htons(PORT_DEAF) };
+	struct wire_data msg = { .word = { 1, 0 } };
+
+	for (uint32_t i = 0; i < BACKLOG_DEAF; i++)
+		msg.conn = raw_open(&l->p, PORT_DEAF, 2 + i) + 1;
+	raw_slot(&l->p, wire_tag(WIRE_CONNECT, 0, 0), &connect, sizeof(connect));
+	raw_slot(&l->p, wire_tag(WIRE_ACCEPT, 0, 0), &msg, sizeof(msg));
+}
+
 static void datagram_too_long(struct liar *l)
 {
 	struct wire_dgram msg = { .dst_port = htons(PORT) };
@@ -397,6 +422,7 @@ static const struct {
 	{ "given back with data, what was never lent", give_back_never_lent },
 	{ "given back with data twice", give_back_twice },
 	{ "an accept nobody asked for", accept_unasked },
+	{ "an accept of its own connection", accept_of_our_own },
 	{ "a datagram over the slot", datagram_too_long },
 	{ "a position nobody has reached", bad_position },
 };
