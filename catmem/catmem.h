@@ -64,7 +64,6 @@ struct foreign {
 	struct catmem *cm;
 	uint32_t id;
 	struct list loans;	/* of it that we hold, the newest first */
-	bool withdrawn;
 	size_t size;		/* bytes mapped */
 };
 
@@ -224,6 +223,7 @@ struct libos_buf *foreign_find_buf(struct libos_area *area, const void *addr, ui
 struct libos_pool *uid_pool(struct catmem *cm, uid_t uid);
 void uid_pools_fini(struct catmem *cm);
 struct foreign *foreign_find(struct link *link, uint32_t id);
+/* The peer has all of it back, or the link ends. */
 void foreign_withdraw(struct link *link, uint32_t id);
 /* The link is gone: each goes when its last loan does. */
 void foreign_orphan_all(struct link *link);

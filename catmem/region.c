@@ -282,7 +282,7 @@ static void foreign_free(struct foreign *f)
 
 static void foreign_maybe_free(struct foreign *f)
 {
-	if ((f->withdrawn || !f->link) && list_empty(&f->loans))
+	if (!f->link && list_empty(&f->loans))
 		foreign_free(f);
 }
 
@@ -364,9 +364,12 @@ void foreign_withdraw(struct link *link, uint32_t id)
 
 	if (!f)
 		return;
+	if (!list_empty(&f->loans)) {
+		link_break(link, "withdrew memory that it lends");
+		return;
+	}
 	link->foreigns[id] = NULL;
-	f->withdrawn = true;
-	foreign_maybe_free(f);
+	foreign_free(f);
 }
 
 void foreign_orphan_all(struct link *link)

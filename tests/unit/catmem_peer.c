@@ -373,6 +373,15 @@ static void accept_of_our_own(struct liar *l)
 	raw_slot(&l->p, wire_tag(WIRE_ACCEPT, 0, 0), &msg, sizeof(msg));
 }
 
+/* Lent to a connection that nobody pops: held when the note comes. */
+static void withdraw_what_is_lent(struct liar *l)
+{
+	l->conn = raw_open(&l->p, PORT_DEAF, 2);
+	send_ref(l, 1, (struct wire_ref){ 0, 0, 1, 0, 4096 });
+	raw_open(&l->p, PORT_DEAF, 3);
+	raw_note(&l->p, WIRE_NOTE_WITHDRAW, 0, 0, -1);
+}
+
 static void datagram_too_long(struct liar *l)
 {
 	struct wire_dgram msg = { .dst_port = htons(PORT) };
@@ -423,6 +432,7 @@ static const struct {
 	{ "given back with data twice", give_back_twice },
 	{ "an accept nobody asked for", accept_unasked },
 	{ "an accept of its own connection", accept_of_our_own },
+	{ "memory withdrawn while it is lent", withdraw_what_is_lent },
 	{ "a datagram over the slot", datagram_too_long },
 	{ "a position nobody has reached", bad_position },
 };
