@@ -193,12 +193,23 @@ static void stranger_in(struct link *link, uint32_t tag, const struct wire_data 
 		link_reply(link, WIRE_RESET, peer, ECONNRESET); /* we gave up waiting */
 }
 
+/* What comes before a connection is open could end up in another: in the one that
+ * a refused connect gets from whoever has the name now. */
+static bool too_early(const struct conn *conn, enum wire_type type)
+{
+	return !conn->open && type != WIRE_ACCEPT && type != WIRE_REFUSE && type != WIRE_RESET;
+}
+
 void conn_input(struct link *link, uint32_t tag, const struct wire_data *msg)
 {
 	struct conn *conn = conn_find(link, wire_read(&msg->conn));
 
 	if (unlikely(!conn)) {
 		stranger_in(link, tag, msg);
+		return;
+	}
+	if (unlikely(too_early(conn, wire_tag_type(tag)))) {
+		link_break(link, "used a connection that is not open");
 		return;
 	}
 	switch (wire_tag_type(tag)) {

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
@@ -26,6 +28,7 @@
 #define REGION_SIZE (2u << 20)
 
 static struct sockaddr_in server_addr = { .sin_family = AF_INET };
+static char dir[64];
 
 /* ---- an echo server in a thread, and an honest client */
 
@@ -575,8 +578,56 @@ START_TEST(connection_nobody_listens_for)
 }
 END_TEST
 
+/* ---- a server that lies to who connects */
+
+static int liar_listen(uint16_t port)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/catmem/t-127.0.0.1:%u", dir, port);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	return fd;
+}
+
+static const enum wire_type early[] = { WIRE_DATA, WIRE_REFS, WIRE_FIN, WIRE_FINACK, WIRE_CREDIT,
+					WIRE_NEED };
+
+START_TEST(speaks_before_it_accepts)
+{
+	union {
+		struct wire_connect connect;
+		uint8_t bytes[RING_SLOT_DATA];
+	} asked;
+	const struct timespec while_it_asks = { 0, 200000000 };
+	struct sockaddr_in addr = server_addr;
+	int fd = liar_listen(PORT + 3), qd;
+	struct wire_data msg = { 0 };
+	struct rawpeer p = { 0 };
+	demi_qresult_t qr;
+	demi_qtoken_t qt;
+	uint32_t tag;
+
+	addr.sin_port = htons(PORT + 3);
+	ck_assert_int_eq(demi_socket(&qd, AF_INET, SOCK_STREAM, 0), 0);
+	ck_assert_int_eq(demi_connect(&qt, qd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	p.sock = accept(fd, NULL, NULL);
+	close(fd); /* nobody is there for a second try */
+	raw_hello(&p);
+	ck_assert_int_eq(demi_wait(&qr, qt, &while_it_asks), ETIMEDOUT);
+	raw_expect(&p, WIRE_CONNECT, &tag, &asked);
+	msg.conn = asked.connect.peer_conn;
+	raw_slot(&p, wire_tag(early[_i], early[_i] == WIRE_REFS, 8), &msg, sizeof(msg));
+	wait_for(qt, &qr);
+	ck_assert_int_eq(qr.qr_ret, ECONNREFUSED);
+	ck_assert(raw_is_cut_off(&p));
+	raw_close(&p);
+}
+END_TEST
+
 static pthread_t server_thread;
-static char dir[64];
 
 static void setup(void)
 {
@@ -620,6 +671,7 @@ int main(void)
 	tcase_add_test(tc, late_messages_are_ignored);
 	tcase_add_test(tc, dies_while_its_bytes_are_read);
 	tcase_add_test(tc, connection_nobody_listens_for);
+	tcase_add_loop_test(tc, speaks_before_it_accepts, 0, (int)array_size(early));
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);
