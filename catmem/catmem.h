@@ -407,7 +407,8 @@ struct conn {
 	struct fifo in;		/* pieces arrived, not yet popped */
 	struct libos_buf *gather; /* the last of `in`, while it has room */
 	uint32_t gathered;	/* bytes in it */
-	uint32_t outstanding;	/* charge of what the peer has not freed */
+	uint32_t outstanding;	/* charge of what rode in slots, not credited yet */
+	uint32_t lent_charge;	/* charge of what the peer has not given back */
 	uint32_t n_lent;	/* references of it that the peer holds */
 	uint32_t queued;	/* charge of what is in `out` */
 	uint32_t credit;	/* to give back to the peer */
@@ -443,7 +444,9 @@ void conn_pipe_in(struct link *link, uint32_t peer_conn, const char *pipe);
 bool conn_starved(const struct name *name, int err);
 /* Says what it has to say; false when the ring is full. */
 bool conn_send(struct conn *conn);
-void conn_credit_back(struct conn *conn, uint32_t charge);
+/* The peer has given back what was charged for a loan; may free conn. */
+void conn_lent_back(struct conn *conn, uint32_t charge);
+void conn_credit_in(struct conn *conn, uint32_t charge);
 /* A push that waited has been cancelled. */
 void conn_push_cancelled(struct conn *conn);
 void conn_link_gone(struct conn *conn);

@@ -235,7 +235,7 @@ void conn_input(struct link *link, uint32_t tag, const struct wire_data *msg)
 		reset_in(conn);
 		break;
 	case WIRE_CREDIT:
-		conn_credit_back(conn, msg->word.value);
+		conn_credit_in(conn, msg->word.value);
 		break;
 	case WIRE_NEED:
 		conn->eager = true;

@@ -86,7 +86,7 @@ static int conn_take(struct conn *conn, struct libos_op *op, const struct libos_
 
 static bool window_full(const struct conn *conn)
 {
-	return (uint64_t)conn->outstanding + conn->queued >= conn->sndbuf;
+	return (uint64_t)conn->outstanding + conn->lent_charge + conn->queued >= conn->sndbuf;
 }
 
 /* What failed, or may still go nowhere. */
@@ -166,9 +166,8 @@ void conn_push_cancelled(struct conn *conn)
 		conn_want_send(conn);
 }
 
-void conn_credit_back(struct conn *conn, uint32_t charge)
+static void window_open(struct conn *conn)
 {
-	conn->outstanding -= charge < conn->outstanding ? charge : conn->outstanding;
 	if (conn->finished) {
 		if (!conn->n_lent)
 			conn_free(conn);
@@ -179,12 +178,30 @@ void conn_credit_back(struct conn *conn, uint32_t charge)
 		conn_want_send(conn);
 }
 
+void conn_lent_back(struct conn *conn, uint32_t charge)
+{
+	conn->lent_charge -= charge;
+	window_open(conn);
+}
+
+/* What rode in slots, and no more: what is lent stays on the account until it is
+ * back. */
+void conn_credit_in(struct conn *conn, uint32_t charge)
+{
+	if (charge > conn->outstanding) {
+		link_break(conn->link, "gave credit for what it was not sent");
+		return;
+	}
+	conn->outstanding -= charge;
+	window_open(conn);
+}
+
 /* ---- into the ring */
 
 static void piece_sent(struct conn *conn, uint32_t charge)
 {
 	conn->queued -= charge;
-	conn->outstanding += charge;
+	conn->lent_charge += charge;
 	fifo_pop(&conn->out);
 }
 

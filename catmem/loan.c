@@ -208,7 +208,7 @@ void lent_end(struct link *link, uint32_t id)
 	libos_buf_put(buf);
 	if (conn) {
 		conn->n_lent--;
-		conn_credit_back(conn, charge);
+		conn_lent_back(conn, charge);
 	} else {
 		link->dgram_charge -= charge;
 	}

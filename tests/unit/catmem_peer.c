@@ -356,6 +356,15 @@ static void give_back_twice(struct liar *l)
 	give_back(l, loan);
 }
 
+/* What is lent cannot be credited away. */
+static void credit_for_a_loan(struct liar *l)
+{
+	struct wire_data msg = { .conn = l->conn, .word = { 0, 1 } };
+
+	be_lent(l);
+	raw_slot(&l->p, wire_tag(WIRE_CREDIT, 0, 0), &msg, sizeof(msg));
+}
+
 static void accept_unasked(struct liar *l)
 {
 	struct wire_data msg = { .conn = l->conn, .word = { 1, 0 } };
@@ -433,6 +442,7 @@ static const struct {
 	{ "a loan returned twice", return_twice },
 	{ "given back with data, what was never lent", give_back_never_lent },
 	{ "given back with data twice", give_back_twice },
+	{ "credit for a loan", credit_for_a_loan },
 	{ "an accept nobody asked for", accept_unasked },
 	{ "an accept of its own connection", accept_of_our_own },
 	{ "memory withdrawn while it is lent", withdraw_what_is_lent },
@@ -533,7 +543,6 @@ START_TEST(late_messages_are_ignored)
 		raw_slot(&l.p, wire_tag(types[i], 0, types[i] == WIRE_DATA ? 8 : 0), &msg,
 			 sizeof(msg));
 	msg.conn = l.conn;
-	raw_slot(&l.p, wire_tag(WIRE_CREDIT, 0, 0), &msg, sizeof(msg)); /* of 4 GiB */
 	raw_slot(&l.p, wire_tag(WIRE_FINACK, 0, 0), &msg, sizeof(msg)); /* of no FIN */
 	raw_open(&l.p, PORT, 2);
 	echo_once(qd, 1000, 6);
