@@ -103,23 +103,6 @@ static int init(struct libos *os, struct libos_ctx **ctx_out)
 	return 0;
 }
 
-/* Buffers that the program still holds are gone: their memory is unmapped. */
-static void foreigns_unmap(struct catmem *cm)
-{
-	uint64_t out = cm->os->count[LIBOS_C_BUFS_OUT];
-
-	for (uint32_t i = 0; cm->loan_hash && i <= cm->loan_mask; i++) {
-		while (cm->loan_hash[i]) {
-			struct libos_buf *buf = &cm->loan_hash[i]->buf;
-
-			buf->holds = NULL;
-			buf->refs = buf->app = 0;
-			buf->area->release(buf);
-		}
-	}
-	cm->os->count[LIBOS_C_BUFS_OUT] = out; /* it did not free them */
-}
-
 static void fini(struct libos_ctx *ctx)
 {
 	struct catmem *cm = catmem_of(ctx);
@@ -131,7 +114,7 @@ static void fini(struct libos_ctx *ctx)
 
 		conn_free(conn);
 	}
-	foreigns_unmap(cm);
+	loans_drop(cm);
 	uid_pools_fini(cm);
 	names_fini(cm);
 	loans_fini(cm);

@@ -63,7 +63,7 @@ struct foreign {
 	struct link *link;	/* NULL once the link is gone */
 	struct catmem *cm;
 	uint32_t id;
-	struct list loans;	/* of it that we hold, the newest first */
+	struct list loans;	/* of it that we hold, those of the program first */
 	size_t size;		/* bytes mapped */
 };
 
@@ -72,6 +72,7 @@ struct loan {
 	struct libos_buf buf;
 	struct foreign *foreign;
 	uint32_t id;		/* the peer's name for it */
+	bool shown;		/* the program has it, or had: in the hash */
 	struct loan *next;	/* hash chain by buf.base; free list */
 	struct list node;	/* of its foreign */
 };
@@ -187,7 +188,7 @@ struct catmem {
 	/* loans */
 	struct loan *free_loans;
 	struct loan **loan_hash;
-	uint32_t loan_mask, n_loans, n_loan_chunks;
+	uint32_t loan_mask, n_loans, n_loan_chunks; /* n_loans: in the hash */
 	void **loan_chunks;
 	uid_t uid;		/* our own */
 	uid_t *uids;		/* whose processes we talk to beside our own */
@@ -230,9 +231,18 @@ void foreign_orphan_all(struct link *link);
 
 /* ---- loan.c: references across the link */
 int loans_init(struct catmem *cm);
+/* Buffers that the program still holds are gone: their memory is unmapped. */
+void loans_drop(struct catmem *cm);
 void loans_fini(struct catmem *cm);
 /* A buffer for [offset, offset + len) of a peer's region: one reference. */
 struct loan *loan_take(struct foreign *f, uint32_t id, uint32_t offset, uint32_t len);
+/* The program gets it: from now on it is found by its address. */
+void loan_show(struct loan *loan);
+static inline void loan_show_buf(struct libos_buf *buf)
+{
+	if (buf->area->kind == LIBOS_AREA_FOREIGN)
+		loan_show(container_of(buf, struct loan, buf));
+}
 void link_return(struct link *link, uint32_t loan);
 /* Lends a buffer, whose reference it takes over: its name. ENOMEM. */
 int lent_add(struct link *link, const struct piece *p, struct conn *conn, uint32_t *id_out);

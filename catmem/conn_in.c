@@ -284,6 +284,7 @@ static bool pop_segs(struct conn *conn, struct libos_op *op)
 		return false;
 	for (uint32_t i = 0; i < io.n; i++) {
 		piece_done(conn, fifo_first(&conn->in, sizeof(struct piece)));
+		loan_show_buf(io.seg[i].buf);
 		fifo_pop(&conn->in);
 	}
 	return true;
@@ -298,6 +299,7 @@ int conn_pop(struct libos_queue *q, struct libos_op *op)
 
 		if (likely(!q->pop_segs) || !pop_segs(conn, op)) {
 			piece_done(conn, p);
+			loan_show_buf(p->buf);
 			libos_op_popped(op, p->buf, p->addr, p->len, NULL);
 			fifo_pop(&conn->in);
 		}

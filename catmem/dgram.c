@@ -330,6 +330,7 @@ static void popped(struct link *link, struct libos_op *op, const struct piece *p
 {
 	if (p->loan != NO_LOAN && link)
 		link_return(link, p->loan);
+	loan_show_buf(p->buf);
 	libos_op_popped(op, p->buf, p->addr, p->len, from);
 }
 

@@ -10,7 +10,8 @@
 #define FIRST_BUCKETS 256u
 #define MAX_LENT (1u << 20)
 
-/* ---- what we hold of others: loans, hashed by their first byte */
+/* ---- what we hold of others: loans; those that the program has are hashed by their
+ * first byte */
 
 uint32_t loan_slot(const struct catmem *cm, const void *base)
 {
@@ -32,6 +33,23 @@ void loans_fini(struct catmem *cm)
 		free(cm->loan_chunks[i]);
 	free(cm->loan_chunks);
 	free(cm->loan_hash);
+}
+
+void loans_drop(struct catmem *cm)
+{
+	uint64_t out = cm->os->count[LIBOS_C_BUFS_OUT];
+
+	for (uint32_t i = 0; i < cm->n_loan_chunks * LOAN_CHUNK; i++) {
+		struct loan *chunk = cm->loan_chunks[i / LOAN_CHUNK];
+		struct libos_buf *buf = &chunk[i % LOAN_CHUNK].buf;
+
+		if (!buf->refs)
+			continue;
+		buf->holds = NULL;
+		buf->refs = buf->app = 0;
+		buf->area->release(buf);
+	}
+	cm->os->count[LIBOS_C_BUFS_OUT] = out; /* it did not free them */
 }
 
 static int chunk_add(struct catmem *cm)
@@ -80,12 +98,9 @@ struct loan *loan_take(struct foreign *f, uint32_t id, uint32_t offset, uint32_t
 {
 	struct catmem *cm = f->cm;
 	struct loan *l;
-	uint32_t slot;
 
 	if (unlikely(!cm->free_loans) && chunk_add(cm))
 		return NULL;
-	if (unlikely(cm->n_loans > cm->loan_mask))
-		hash_grow(cm);
 	l = cm->free_loans;
 	cm->free_loans = l->next;
 	l->buf.base = f->area.base + offset;
@@ -97,11 +112,8 @@ struct loan *loan_take(struct foreign *f, uint32_t id, uint32_t offset, uint32_t
 	l->buf.holds = NULL;
 	l->foreign = f;
 	l->id = id;
-	slot = loan_slot(cm, l->buf.base);
-	l->next = cm->loan_hash[slot];
-	cm->loan_hash[slot] = l;
-	cm->n_loans++;
-	list_add_head(&f->loans, &l->node);
+	l->shown = false;
+	list_add_tail(&f->loans, &l->node);
 	if (f->link)
 		f->link->borrowed++;
 	catmem_count(cm, CATMEM_C_BORROWED, 1);
@@ -109,16 +121,38 @@ struct loan *loan_take(struct foreign *f, uint32_t id, uint32_t offset, uint32_t
 	return l;
 }
 
-void loan_free(struct catmem *cm, struct loan *loan)
+void loan_show(struct loan *loan)
+{
+	struct catmem *cm = loan->foreign->cm;
+	uint32_t slot;
+
+	if (unlikely(cm->n_loans > cm->loan_mask))
+		hash_grow(cm);
+	slot = loan_slot(cm, loan->buf.base);
+	loan->next = cm->loan_hash[slot];
+	cm->loan_hash[slot] = loan;
+	cm->n_loans++;
+	loan->shown = true;
+	list_del(&loan->node);
+	list_add_head(&loan->foreign->loans, &loan->node);
+}
+
+static void loan_hide(struct catmem *cm, struct loan *loan)
 {
 	struct loan **link = &cm->loan_hash[loan_slot(cm, loan->buf.base)];
 
 	while (*link != loan)
 		link = &(*link)->next;
 	*link = loan->next;
+	cm->n_loans--;
+}
+
+void loan_free(struct catmem *cm, struct loan *loan)
+{
+	if (likely(loan->shown))
+		loan_hide(cm, loan);
 	loan->next = cm->free_loans;
 	cm->free_loans = loan;
-	cm->n_loans--;
 	catmem_count(cm, CATMEM_C_BORROWED, -1);
 	cm->os->count[LIBOS_C_BUFS_OUT]--;
 }
