@@ -32,6 +32,7 @@ struct uid_pool;
 
 #define LINKS_HOT 8u		/* so many links are polled in any case */
 #define CATMEM_ROUTES 1024u
+#define MAX_LENT (1u << 20)	/* loans of one side of a link */
 #define CATMEM_CHARGE 64u	/* what a message costs beside its bytes */
 
 enum catmem_count {
@@ -158,7 +159,7 @@ struct link {
 	uint32_t n_foreigns;
 	uint8_t *announced;	/* bitmap of our regions' ids */
 	uint32_t n_announced;
-	uint32_t borrowed;	/* loans of the peer that we hold */
+	uint32_t borrowed;	/* loans of the peer that we hold, `returns` apart */
 	struct list node;	/* of cm->links */
 	struct list hot_node;	/* of cm->hot */
 	struct list touched_node;

@@ -66,6 +66,13 @@ void conn_detach(struct conn *conn)
 	if (!link)
 		return;
 	list_del(&conn->sending_node);
+	for (uint32_t i = 0; i < conn->in.n; i++) { /* still to be popped */
+		struct piece *p = fifo_at(&conn->in, i, sizeof(*p));
+
+		if (p->loan != NO_LOAN)
+			link_return(link, p->loan);
+		p->loan = NO_LOAN;
+	}
 	conn->link = NULL;
 	link->conns[slot].conn = NULL;
 	freed = fifo_push(&link->free_conns, sizeof(*freed));

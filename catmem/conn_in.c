@@ -124,7 +124,7 @@ static void refs_in(struct link *link, struct conn *conn, uint32_t tag,
 		int err = link_borrow(link, &refs[i], &p);
 
 		if (err) {
-			link_break(link, err == EPROTO ? "referred to memory it did not share"
+			link_break(link, err == EPROTO ? "referred to memory it did not share, or too often"
 						       : strerror(err));
 			return;
 		}

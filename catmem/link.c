@@ -694,6 +694,7 @@ static int borrow_own(struct link *link, const struct wire_ref *ref, struct piec
 
 	if (!l || ref->offset > l->len || ref->len > l->len - ref->offset)
 		return EPROTO;
+	link->borrowed++;
 	libos_buf_get(l->buf);
 	p->buf = l->buf;
 	p->addr = l->addr + ref->offset;
@@ -709,7 +710,8 @@ int link_borrow(struct link *link, const struct wire_ref *ref, struct piece *p)
 	p->len = ref->len;
 	p->charge = 0;
 	p->loan = NO_LOAN;
-	if (!ref->len)
+	/* An honest peer's table of what it has lent has no more room. */
+	if (!ref->len || link->borrowed + link->n_returns >= MAX_LENT)
 		return EPROTO;
 	if (ref->region == WIRE_YOURS)
 		return borrow_own(link, ref, p);

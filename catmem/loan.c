@@ -8,7 +8,6 @@
 
 #define LOAN_CHUNK 128u
 #define FIRST_BUCKETS 256u
-#define MAX_LENT (1u << 20)
 
 /* ---- what we hold of others: loans; those that the program has are hashed by their
  * first byte */
@@ -172,8 +171,7 @@ void link_return(struct link *link, uint32_t loan)
 		link->returns = returns;
 		link->cap_returns = cap;
 	}
-	if (link->borrowed)
-		link->borrowed--;
+	link->borrowed--;
 	link->returns[link->n_returns++] = loan;
 	if (link->n_returns >= WIRE_RETURNS_MAX / 2)
 		link_touch(link);

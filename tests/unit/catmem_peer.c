@@ -394,6 +394,29 @@ static void withdraw_what_is_lent(struct liar *l)
 	raw_note(&l->p, WIRE_NOTE_WITHDRAW, 0, 0, -1);
 }
 
+/* Until it is cut off, or has lent more often than anybody may. */
+static void lend_for_ever(struct liar *l, uint32_t conn)
+{
+	struct wire_data msg = { .conn = conn };
+
+	for (uint32_t i = 0; i < WIRE_REFS_MAX; i++)
+		msg.refs[i] = (struct wire_ref){ 0, 0, i, i * 64, 1 };
+	for (uint32_t i = 0; i < (1u << 20) / WIRE_REFS_MAX + 1000; i++)
+		if (!raw_fill(&l->p, wire_tag(WIRE_REFS, WIRE_REFS_MAX, 0), &msg, sizeof(msg)))
+			return;
+	raw_note(&l->p, WIRE_NOTE_KICK, 0, 0, -1);
+}
+
+static void lend_to_nobody(struct liar *l)
+{
+	lend_for_ever(l, 0x7ff00001);
+}
+
+static void lend_and_never_stop(struct liar *l)
+{
+	lend_for_ever(l, raw_open(&l->p, PORT_DEAF, 2));
+}
+
 static void datagram_too_long(struct liar *l)
 {
 	struct wire_dgram msg = { .dst_port = htons(PORT) };
@@ -446,6 +469,8 @@ static const struct {
 	{ "an accept nobody asked for", accept_unasked },
 	{ "an accept of its own connection", accept_of_our_own },
 	{ "memory withdrawn while it is lent", withdraw_what_is_lent },
+	{ "loans to nobody, none taken back", lend_to_nobody },
+	{ "a million loans to who does not pop", lend_and_never_stop },
 	{ "a datagram over the slot", datagram_too_long },
 	{ "a position nobody has reached", bad_position },
 };
@@ -491,6 +516,40 @@ START_TEST(memory_rides_with_the_answer)
 	raw_expect(&l.p, WIRE_DATA, &tag, &answer);
 	ck_assert_uint_eq(tag, wire_tag(WIRE_DATA, 0, 8) | WIRE_GIVES_BACK);
 	ck_assert_uint_eq(answer.data.loan, 1);
+	raw_close(&l.p);
+}
+END_TEST
+
+/* A loan of memory that is the server's own: gathered, it came back by reference. */
+static uint32_t be_lent_gathered(struct liar *l)
+{
+	struct wire_data msg = { .conn = l->conn };
+	union slot answer;
+	uint32_t tag;
+
+	for (int i = 0; i < 40; i++)
+		ck_assert(raw_fill(&l->p, wire_tag(WIRE_DATA, 0, 100), &msg, sizeof(msg)));
+	raw_slot(&l->p, wire_tag(WIRE_DATA, 0, 100), &msg, sizeof(msg));
+	raw_expect(&l->p, WIRE_REFS, &tag, &answer);
+	ck_assert_uint_ne(answer.data.refs[0].region, WIRE_YOURS);
+	return answer.data.refs[0].loan;
+}
+
+/* What it holds of ours when it is reset is the program's to pop, and no longer
+ * lent by the peer. */
+START_TEST(reset_returns_loans)
+{
+	union slot answer;
+	struct liar l;
+	uint32_t loan, tag;
+
+	liar_open(&l);
+	loan = be_lent_gathered(&l);
+	l.conn = raw_open(&l.p, PORT_DEAF, 2);
+	send_ref(&l, 1, (struct wire_ref){ WIRE_YOURS, loan, 77, 0, 100 });
+	raw_slot(&l.p, wire_tag(WIRE_RESET, 0, 0), &(struct wire_data){ .conn = l.conn }, 12);
+	raw_expect(&l.p, WIRE_RETURN, &tag, &answer);
+	ck_assert_uint_eq(answer.data.conn, 77); /* the first of the loans */
 	raw_close(&l.p);
 }
 END_TEST
@@ -676,6 +735,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, liar_is_cut_off, 0, (int)array_size(lies));
 	tcase_add_test(tc, memory_rides_with_the_answer);
+	tcase_add_test(tc, reset_returns_loans);
 	tcase_add_loop_test(tc, bad_half_is_refused, 0, (int)array_size(halves));
 	tcase_add_test(tc, late_messages_are_ignored);
 	tcase_add_test(tc, dies_while_its_bytes_are_read);

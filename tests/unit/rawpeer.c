@@ -132,6 +132,22 @@ void raw_slot(struct rawpeer *p, uint32_t tag, const void *data, size_t len)
 	raw_note(p, WIRE_NOTE_KICK, 0, 0, -1);
 }
 
+bool raw_fill(struct rawpeer *p, uint32_t tag, const void *data, size_t len)
+{
+	uint8_t *slot;
+	int err = 0;
+
+	for (int i = 0; !(slot = ring_reserve(&p->ring, &err)); i++) {
+		if (err || i == 5000)
+			return false;
+		raw_note(p, WIRE_NOTE_KICK, 0, 0, -1);
+		nap();
+	}
+	memcpy(slot, data, len);
+	ring_publish(&p->ring, tag);
+	return true;
+}
+
 void raw_expect(struct rawpeer *p, enum wire_type type, uint32_t *tag_out, void *data_out)
 {
 	const uint8_t *data;

@@ -33,6 +33,8 @@ void raw_note(struct rawpeer *p, uint32_t type, uint32_t value, uint64_t size, i
 void raw_hello(struct rawpeer *p);
 /* Fills and publishes a slot, and kicks. */
 void raw_slot(struct rawpeer *p, uint32_t tag, const void *data, size_t len);
+/* The same, kicking only when the ring is full; false: it stays full. */
+bool raw_fill(struct rawpeer *p, uint32_t tag, const void *data, size_t len);
 /* The next slot of the wanted type, copied; others are skipped. */
 void raw_expect(struct rawpeer *p, enum wire_type type, uint32_t *tag_out, void *data_out);
 /* Asks for a connection to 127.0.0.1:port: the other's name for it. */
