@@ -331,9 +331,10 @@ static bool catmem_sleep_prepare(struct libos_ctx *ctx, uint64_t *deadline)
 	for (struct list *pos = cm->hot.next; pos != &cm->hot; pos = pos->next) {
 		struct link *link = container_of(pos, struct link, hot_node);
 
-		if (link_waits_for_memory(link) && *deadline > cm->os->now + MEMORY_RETRY_NS)
+		if ((link->stalled || link_waits_for_memory(link)) &&
+		    *deadline > cm->os->now + MEMORY_RETRY_NS)
 			*deadline = cm->os->now + MEMORY_RETRY_NS;
-		if (link_sleep(link))
+		if (link->stalled || link_sleep(link))
 			continue;
 		wake_until(cm, pos);
 		return false;

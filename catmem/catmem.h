@@ -159,6 +159,7 @@ struct link {
 	uint32_t n_foreigns;
 	uint8_t *announced;	/* bitmap of our regions' ids */
 	uint32_t n_announced;
+	uint32_t n_gathers;	/* buffers of small messages that nobody has popped */
 	uint32_t borrowed;	/* loans of the peer that we hold, `returns` apart */
 	struct list node;	/* of cm->links */
 	struct list hot_node;	/* of cm->hot */
@@ -418,6 +419,7 @@ struct conn {
 	struct fifo in;		/* pieces arrived, not yet popped */
 	struct libos_buf *gather; /* the last of `in`, while it has room */
 	uint32_t gathered;	/* bytes in it */
+	uint32_t n_gathers;	/* of link->n_gathers */
 	uint32_t outstanding;	/* charge of what rode in slots, not credited yet */
 	uint32_t lent_charge;	/* charge of what the peer has not given back */
 	uint32_t n_lent;	/* references of it that the peer holds */

@@ -73,6 +73,7 @@ void conn_detach(struct conn *conn)
 			link_return(link, p->loan);
 		p->loan = NO_LOAN;
 	}
+	link->n_gathers -= conn->n_gathers;
 	conn->link = NULL;
 	link->conns[slot].conn = NULL;
 	freed = fifo_push(&link->free_conns, sizeof(*freed));

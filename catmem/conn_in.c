@@ -31,6 +31,14 @@ static void data_refuse(struct conn *conn)
 	conn_want_send(conn);
 }
 
+/* Does what this peer's small messages wait in take half the pool? A sender of
+ * ours keeps to its window, but each has its own: whatever they come to, others
+ * are heard. */
+static bool gathers_full(const struct link *link)
+{
+	return (uint64_t)link->n_gathers * GATHER_SIZE >= link->cm->os->pool_limit / 2;
+}
+
 /* Bytes of a slot: straight into the buffer of a pop that waits, or gathered. */
 static void inline_in(struct link *link, struct conn *conn, const uint8_t *bytes, uint32_t len)
 {
@@ -49,7 +57,7 @@ static void inline_in(struct link *link, struct conn *conn, const uint8_t *bytes
 		catmem_count(conn->cm, CATMEM_C_GATHERED_BYTES, len);
 		return;
 	}
-	buf = libos_buf_alloc(pool, direct ? len : GATHER_SIZE);
+	buf = gathers_full(link) ? NULL : libos_buf_alloc(pool, direct ? len : GATHER_SIZE);
 	p = buf ? fifo_push(&conn->in, sizeof(*p)) : NULL;
 	if (unlikely(!p)) {
 		if (buf)
@@ -59,6 +67,8 @@ static void inline_in(struct link *link, struct conn *conn, const uint8_t *bytes
 	}
 	memcpy(buf->base, bytes, len);
 	*p = (struct piece){ buf, buf->base, len, charge, NO_LOAN };
+	conn->n_gathers++;
+	link->n_gathers++;
 	conn->gather = direct ? NULL : buf;
 	conn->gathered = len;
 	deliver(conn);
@@ -253,6 +263,11 @@ void conn_input(struct link *link, uint32_t tag, const struct wire_data *msg)
 static void piece_done(struct conn *conn, const struct piece *p)
 {
 	conn->credit += p->charge;
+	if (p->charge) {
+		conn->n_gathers--;
+		if (conn->link)
+			conn->link->n_gathers--;
+	}
 	if (p->loan != NO_LOAN && conn->link)
 		link_return(conn->link, p->loan);
 	if (p->buf == conn->gather)

@@ -609,6 +609,25 @@ START_TEST(late_messages_are_ignored)
 }
 END_TEST
 
+/* In 16 MiB (setup_small). Messages of a new size then want a new piece of it. */
+START_TEST(flood_leaves_memory_for_others)
+{
+	struct wire_data msg = { 0 };
+	struct liar l;
+	int qd;
+
+	liar_open(&l);
+	msg.conn = raw_open(&l.p, PORT_DEAF, 2);
+	for (uint32_t i = 0; i < 1000000; i++)
+		if (!raw_fill(&l.p, wire_tag(WIRE_DATA, 0, 100), &msg, sizeof(msg)))
+			break;
+	qd = honest_open();
+	echo_once(qd, 100, 7);
+	echo_once(qd, 100000, 8);
+	raw_close(&l.p);
+}
+END_TEST
+
 /* Its memory stays readable for as long as the program holds a piece of it. */
 START_TEST(dies_while_its_bytes_are_read)
 {
@@ -713,6 +732,12 @@ static void setup(void)
 	ck_assert_int_eq(demi_init(NULL), 0);
 }
 
+static void setup_small(void)
+{
+	setenv("CLOWDER_POOL_MAX_BYTES", "16M", 1);
+	setup();
+}
+
 static void teardown(void)
 {
 	char cmd[128];
@@ -727,7 +752,7 @@ static void teardown(void)
 int main(void)
 {
 	Suite *s = suite_create("catmem_peer");
-	TCase *tc = tcase_create("peer");
+	TCase *tc = tcase_create("peer"), *small = tcase_create("small");
 	SRunner *sr;
 	int failed;
 
@@ -742,6 +767,10 @@ int main(void)
 	tcase_add_test(tc, connection_nobody_listens_for);
 	tcase_add_loop_test(tc, speaks_before_it_accepts, 0, (int)array_size(early));
 	suite_add_tcase(s, tc);
+	tcase_add_checked_fixture(small, setup_small, teardown);
+	tcase_set_timeout(small, 60);
+	tcase_add_test(small, flood_leaves_memory_for_others);
+	suite_add_tcase(s, small);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
