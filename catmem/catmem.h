@@ -165,6 +165,7 @@ struct link {
 	struct list hot_node;	/* of cm->hot */
 	struct list touched_node;
 	struct list routes;	/* names that lead here */
+	uint32_t n_routes;
 };
 
 struct catmem {

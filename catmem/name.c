@@ -497,6 +497,8 @@ int name_open_pipe(struct catmem *cm, const char *pipe, struct name *name,
 
 /* ---- routes: which link leads to an address */
 
+#define MAX_ROUTES 32768u	/* that one link may teach us */
+
 struct route {
 	struct list node;	/* of its bucket */
 	struct list of_link;
@@ -532,6 +534,7 @@ static void route_del(struct route *r)
 {
 	list_del(&r->node);
 	list_del(&r->of_link);
+	r->link->n_routes--;
 	free(r);
 }
 
@@ -547,6 +550,7 @@ static void route_add(struct link *link, enum name_kind kind, uint32_t ip, uint1
 	r->kind = (uint8_t)kind;
 	list_add_head(bucket(link->cm, kind, ip, port), &r->node);
 	list_add_tail(&link->routes, &r->of_link);
+	link->n_routes++;
 }
 
 void name_learn(struct link *link, enum name_kind kind, uint32_t ip, uint16_t port)
@@ -557,7 +561,8 @@ void name_learn(struct link *link, enum name_kind kind, uint32_t ip, uint16_t po
 		return;
 	if (r)
 		route_del(r);
-	route_add(link, kind, ip, port);
+	if (link->n_routes < MAX_ROUTES) /* else the directory knows */
+		route_add(link, kind, ip, port);
 }
 
 void name_unlearn(struct link *link, enum name_kind kind, uint32_t ip, uint16_t port)

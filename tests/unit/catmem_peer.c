@@ -42,6 +42,24 @@ static void must(bool ok)
 		abort();
 }
 
+static int server_dgrams = -1;
+
+/* An answer to those that begin with a 1. */
+static void serve_dgram(const demi_qresult_t *qr)
+{
+	demi_sgarray_t sga = qr->qr_value.sga;
+	demi_qtoken_t qt;
+
+	if (qr->qr_opcode == DEMI_OPC_PUSH)
+		return;
+	must(qr->qr_opcode == DEMI_OPC_POP);
+	if (*(uint8_t *)sga.sga_segs[0].sgaseg_buf == 1)
+		must(demi_pushto(&qt, server_dgrams, &sga, (struct sockaddr *)&sga.sga_addr,
+				 sizeof(sga.sga_addr)) == 0);
+	must(demi_sgafree(&sga) == 0);
+	must(demi_pop(&qt, server_dgrams) == 0);
+}
+
 static void serve(const demi_qresult_t *qr)
 {
 	demi_sgarray_t sga = qr->qr_value.sga;
@@ -84,12 +102,15 @@ static void *server(void *arg)
 	must((demi_init(NULL)) == 0);
 	must((demi_wakehandle(&handle)) == 0);
 	server_listen(PORT_DEAF, BACKLOG_DEAF);
+	must(demi_socket(&server_dgrams, AF_INET, SOCK_DGRAM, 0) == 0);
+	must(demi_bind(server_dgrams, (struct sockaddr *)&server_addr, sizeof(server_addr)) == 0);
+	must(demi_pop(&qt, server_dgrams) == 0);
 	must((demi_accept(&qt, server_listen(PORT, 16))) == 0);
 	atomic_store(&server_handle, handle);
 	atomic_store(&server_up, true);
 	while (demi_wait_next_n(qrs, 16, &n, NULL) == 0)
 		for (int i = 0; i < n; i++)
-			serve(&qrs[i]);
+			(qrs[i].qr_qd == server_dgrams ? serve_dgram : serve)(&qrs[i]);
 	must((demi_fini()) == 0);
 	return NULL;
 }
@@ -554,6 +575,43 @@ START_TEST(reset_returns_loans)
 }
 END_TEST
 
+/* ---- datagrams */
+
+/* Eight bytes from there to the server; first 1: to be answered. */
+static void send_dgram(struct liar *l, uint32_t ip, uint16_t port, uint8_t first)
+{
+	struct wire_dgram msg = { .src_ip = htonl(ip), .src_port = htons(port),
+				  .dst_ip = htonl(INADDR_LOOPBACK), .dst_port = htons(PORT),
+				  .bytes = { first } };
+
+	ck_assert(raw_fill(&l->p, wire_tag(WIRE_DGRAM, 0, 8), &msg, sizeof(msg)));
+}
+
+/* The last one is not learned: in the directory there is none, and no answer. */
+START_TEST(routes_are_bounded)
+{
+	union {
+		struct wire_dgram dgram;
+		uint8_t bytes[RING_SLOT_DATA];
+	} answer;
+	struct liar l;
+	uint32_t tag;
+
+	liar_open(&l);
+	for (uint32_t i = 0; i < 32768; i++)
+		send_dgram(&l, 0x0a000000 + i, 9, 0);
+	for (int i = 0; i < 5; i++) { /* what its SO_RCVBUF has no room for is dropped */
+		usleep(100000);
+		send_dgram(&l, 0x0b000000, 9, 1);
+		send_dgram(&l, 0x0a000000, 9, 1);
+		raw_note(&l.p, WIRE_NOTE_KICK, 0, 0, -1);
+	}
+	raw_expect(&l.p, WIRE_DGRAM, &tag, &answer);
+	ck_assert_uint_eq(ntohl(answer.dgram.dst_ip), 0x0a000000);
+	raw_close(&l.p);
+}
+END_TEST
+
 /* ---- halves of a ring that cannot be trusted */
 
 static const struct {
@@ -761,6 +819,7 @@ int main(void)
 	tcase_add_loop_test(tc, liar_is_cut_off, 0, (int)array_size(lies));
 	tcase_add_test(tc, memory_rides_with_the_answer);
 	tcase_add_test(tc, reset_returns_loans);
+	tcase_add_test(tc, routes_are_bounded);
 	tcase_add_loop_test(tc, bad_half_is_refused, 0, (int)array_size(halves));
 	tcase_add_test(tc, late_messages_are_ignored);
 	tcase_add_test(tc, dies_while_its_bytes_are_read);
