@@ -142,6 +142,7 @@ struct link {
 	bool gone;		/* the other end has closed the socket */
 	bool doomed;		/* broken or gone: counted in cm->n_doomed */
 	uid_t uid;		/* of the peer */
+	pid_t pid;		/* and its process; 0: of another namespace */
 	uint32_t idle_passes;
 	void *mine, *theirs;	/* halves of the ring */
 	uint32_t *returns;	/* loans to give back */

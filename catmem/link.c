@@ -321,14 +321,14 @@ err_fd:
 }
 
 /* By default only processes of our own user; catmem.peer_uids names others. */
-static int uid_check(struct catmem *cm, int fd, uid_t *uid_out)
+static int uid_check(struct catmem *cm, int fd, struct ucred *cred_out)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return errno;
-	*uid_out = cred.uid;
+	*cred_out = cred;
 	if (cred.uid == geteuid())
 		return 0;
 	for (uint32_t i = 0; i < cm->n_uids; i++)
@@ -343,8 +343,8 @@ static int uid_check(struct catmem *cm, int fd, uid_t *uid_out)
 int link_open(struct catmem *cm, int fd, struct link **link_out)
 {
 	struct link *link = NULL;
-	uid_t uid = 0;
-	int err = uid_check(cm, fd, &uid);
+	struct ucred cred = { 0 };
+	int err = uid_check(cm, fd, &cred);
 
 	if (err) {
 		libos_fd_close(fd);
@@ -353,7 +353,8 @@ int link_open(struct catmem *cm, int fd, struct link **link_out)
 	err = link_new(cm, fd, &link);
 	if (err)
 		return err;
-	link->uid = uid;
+	link->uid = cred.uid;
+	link->pid = cred.pid;
 	*link_out = link;
 	return 0;
 }

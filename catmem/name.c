@@ -499,13 +499,24 @@ int name_open_pipe(struct catmem *cm, const char *pipe, struct name *name,
 
 #define MAX_ROUTES 32768u	/* that one link may teach us */
 
+#define ASK_AGAIN_NS 10000000u	/* the directory, whether a route still stands */
+
+/* Who has a name, as its socket tells: 0, nobody. */
+struct owner {
+	ino_t ino;
+	struct timespec since;
+};
+
 struct route {
 	struct list node;	/* of its bucket */
 	struct list of_link;
 	struct link *link;
+	struct owner owner;	/* of the name when the directory led there; 0: learned */
+	uint64_t checked;	/* when it was last in doubt */
 	uint32_t ip;
 	uint16_t port;
 	uint8_t kind;
+	bool in_doubt;		/* somebody else says that it is there */
 };
 
 static struct list *bucket(struct catmem *cm, enum name_kind kind, uint32_t ip, uint16_t port)
@@ -538,12 +549,74 @@ static void route_del(struct route *r)
 	free(r);
 }
 
-static void route_add(struct link *link, enum name_kind kind, uint32_t ip, uint16_t port)
+static struct owner owner_of_file(struct catmem *cm, const char *file)
+{
+	struct owner owner = { 0 };
+	struct stat st;
+
+	if (fstatat(cm->dirfd, file, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		owner = (struct owner){ st.st_ino, st.st_ctim };
+	return owner;
+}
+
+static struct owner owner_of(struct catmem *cm, enum name_kind kind, uint32_t ip, uint16_t port)
+{
+	struct sockaddr_in addr = { .sin_port = port, .sin_addr.s_addr = ip };
+	struct owner owner;
+	char file[64];
+
+	file_of(file, sizeof(file), kind, &addr);
+	owner = owner_of_file(cm, file);
+	if (owner.ino)
+		return owner;
+	addr.sin_addr.s_addr = 0;
+	file_of(file, sizeof(file), kind, &addr);
+	return owner_of_file(cm, file);
+}
+
+static bool owner_stands(const struct route *r)
+{
+	struct owner now;
+
+	if (!r->owner.ino)
+		return false;
+	now = owner_of(r->link->cm, r->kind, r->ip, r->port);
+	return now.ino == r->owner.ino && now.since.tv_sec == r->owner.since.tv_sec &&
+	       now.since.tv_nsec == r->owner.since.tv_nsec;
+}
+
+/* One process, two links. */
+static void route_move(struct route *r, struct link *link)
+{
+	list_del(&r->of_link);
+	r->link->n_routes--;
+	r->link = link;
+	list_add_tail(&link->routes, &r->of_link);
+	link->n_routes++;
+}
+
+/* Another process sends from the same address. It may be a lie, or the name has
+ * gone from one to the other: who answers next asks the directory, unless that
+ * led there and still does. */
+static void route_doubt(struct route *r)
+{
+	uint64_t now = r->link->cm->os->now;
+
+	if (r->in_doubt || now - r->checked < ASK_AGAIN_NS)
+		return;
+	r->checked = now;
+	r->in_doubt = !owner_stands(r);
+}
+
+static void route_add(struct link *link, enum name_kind kind, uint32_t ip, uint16_t port,
+		      const struct owner *owner)
 {
 	struct route *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return; /* asked again next time */
+	if (owner)
+		r->owner = *owner;
 	r->link = link;
 	r->ip = ip;
 	r->port = port;
@@ -559,10 +632,12 @@ void name_learn(struct link *link, enum name_kind kind, uint32_t ip, uint16_t po
 
 	if (likely(r && r->link == link))
 		return;
-	if (r)
-		route_del(r);
-	if (link->n_routes < MAX_ROUTES) /* else the directory knows */
-		route_add(link, kind, ip, port);
+	if (r && link->pid && r->link->pid == link->pid)
+		route_move(r, link);
+	else if (r)
+		route_doubt(r);
+	else if (link->n_routes < MAX_ROUTES) /* else the directory knows */
+		route_add(link, kind, ip, port, NULL);
 }
 
 void name_unlearn(struct link *link, enum name_kind kind, uint32_t ip, uint16_t port)
@@ -584,10 +659,11 @@ int name_route(struct catmem *cm, enum name_kind kind, const struct sockaddr_in 
 {
 	struct route *r = route_find(cm, kind, addr->sin_addr.s_addr, addr->sin_port);
 	struct sockaddr_in any = *addr;
+	struct owner owner;
 	char file[64];
 	int err;
 
-	if (likely(r && !fresh && !r->link->broken)) {
+	if (likely(r && !fresh && !r->in_doubt && !r->link->broken)) {
 		*link_out = r->link;
 		return 0;
 	}
@@ -596,6 +672,7 @@ int name_route(struct catmem *cm, enum name_kind kind, const struct sockaddr_in 
 	err = dir_open(cm);
 	if (err)
 		return err;
+	owner = owner_of(cm, kind, addr->sin_addr.s_addr, addr->sin_port);
 	file_of(file, sizeof(file), kind, addr);
 	err = knock_at(cm, file, link_out);
 	if (err == ENOENT || err == ECONNREFUSED) {
@@ -604,7 +681,7 @@ int name_route(struct catmem *cm, enum name_kind kind, const struct sockaddr_in 
 		err = knock_at(cm, file, link_out);
 	}
 	if (!err)
-		route_add(*link_out, kind, addr->sin_addr.s_addr, addr->sin_port);
+		route_add(*link_out, kind, addr->sin_addr.s_addr, addr->sin_port, &owner);
 	return err == ENOENT || err == EAGAIN ? ECONNREFUSED : err;
 }
 

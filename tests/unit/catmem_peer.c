@@ -10,6 +10,7 @@
 #include <demi/libos.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
@@ -612,6 +614,64 @@ START_TEST(routes_are_bounded)
 }
 END_TEST
 
+/* In a process of its own: what one process says of its addresses is its own affair. */
+static pid_t liar_elsewhere(uint16_t port)
+{
+	pid_t pid = fork();
+	struct liar l;
+
+	if (pid)
+		return pid;
+	raw_connect(&l.p, PORT);
+	raw_hello(&l.p);
+	send_dgram(&l, INADDR_LOOPBACK, port, 1);
+	send_dgram(&l, INADDR_LOOPBACK, port, 1);
+	raw_note(&l.p, WIRE_NOTE_KICK, 0, 0, -1);
+	pause();
+	_exit(0);
+}
+
+static void expect_dgram(int qd)
+{
+	demi_qresult_t qr;
+	demi_qtoken_t qt;
+
+	ck_assert_int_eq(demi_pop(&qt, qd), 0);
+	wait_for(qt, &qr);
+	ck_assert_int_eq(qr.qr_opcode, DEMI_OPC_POP);
+	ck_assert_uint_eq(qr.qr_value.sga.sga_segs[0].sgaseg_len, 8);
+	ck_assert_int_eq(demi_sgafree(&qr.qr_value.sga), 0);
+}
+
+/* Answers to somebody else's address go to who has it. */
+START_TEST(forged_source)
+{
+	struct sockaddr_in addr = server_addr;
+	demi_sgarray_t sga = demi_sgaalloc(8);
+	demi_qresult_t qr;
+	demi_qtoken_t qt;
+	pid_t pid;
+	int qd;
+
+	addr.sin_port = htons(5000);
+	memset(sga.sga_segs[0].sgaseg_buf, 1, 8);
+	ck_assert_int_eq(demi_socket(&qd, AF_INET, SOCK_DGRAM, 0), 0);
+	ck_assert_int_eq(demi_bind(qd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(demi_pushto(&qt, qd, &sga, (struct sockaddr *)&server_addr,
+					     sizeof(server_addr)), 0);
+		wait_for(qt, &qr);
+		expect_dgram(qd);
+		pid = liar_elsewhere(5000);
+		expect_dgram(qd);
+		expect_dgram(qd);
+		kill(pid, SIGKILL);
+		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	}
+	ck_assert_int_eq(demi_sgafree(&sga), 0);
+}
+END_TEST
+
 /* ---- halves of a ring that cannot be trusted */
 
 static const struct {
@@ -820,6 +880,7 @@ int main(void)
 	tcase_add_test(tc, memory_rides_with_the_answer);
 	tcase_add_test(tc, reset_returns_loans);
 	tcase_add_test(tc, routes_are_bounded);
+	tcase_add_test(tc, forged_source);
 	tcase_add_loop_test(tc, bad_half_is_refused, 0, (int)array_size(halves));
 	tcase_add_test(tc, late_messages_are_ignored);
 	tcase_add_test(tc, dies_while_its_bytes_are_read);
