@@ -64,6 +64,7 @@ struct foreign {
 	struct link *link;	/* NULL once the link is gone */
 	struct catmem *cm;
 	uint32_t id;
+	ino_t ino;		/* of its memfd */
 	struct list loans;	/* of it that we hold, those of the program first */
 	size_t size;		/* bytes mapped */
 };
@@ -157,7 +158,7 @@ struct link {
 	struct fifo dgrams;	/* datagrams that wait for room */
 	uint32_t dgram_charge;	/* of datagrams that the peer holds */
 	struct foreign **foreigns; /* by id */
-	uint32_t n_foreigns;
+	uint32_t n_foreigns, n_mapped;
 	uint8_t *announced;	/* bitmap of our regions' ids */
 	uint32_t n_announced;
 	uint32_t n_gathers;	/* buffers of small messages that nobody has popped */

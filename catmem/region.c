@@ -26,6 +26,7 @@
  */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
 
+#define MAX_MAPPED 32768u	/* of them at a time: half of what Linux maps for a process */
 #define MAX_FOREIGNS (1u << 16)	/* regions of one peer, ever */
 
 /* Over RLIMIT_FSIZE is a signal, not an errno: asked first. */
@@ -317,12 +318,26 @@ static int foreigns_grow(struct link *link, uint32_t id)
 	return 0;
 }
 
+/* The same memory twice costs a peer nothing and us a mapping. */
+static bool is_mapped(const struct link *link, ino_t ino)
+{
+	for (uint32_t i = 0; i < link->n_foreigns; i++)
+		if (link->foreigns[i] && link->foreigns[i]->ino == ino)
+			return true;
+	return false;
+}
+
 int foreign_add(struct link *link, uint32_t id, size_t size, int fd)
 {
 	struct foreign *f;
+	struct stat st;
 	void *base;
 	int err;
 
+	if (fstat(fd, &st) < 0)
+		return errno;
+	if (link->n_mapped >= MAX_MAPPED || is_mapped(link, st.st_ino))
+		return EPROTO;
 	if (id >= MAX_FOREIGNS || foreign_find(link, id) || !size || size % LIBOS_UNIT_SIZE ||
 	    size > (1ul << LIBOS_CLASS_MAX_SHIFT))
 		return EPROTO;
@@ -344,11 +359,13 @@ int foreign_add(struct link *link, uint32_t id, size_t size, int fd)
 	f->link = link;
 	f->cm = link->cm;
 	f->id = id;
+	f->ino = st.st_ino;
 	list_init(&f->loans);
 	err = libos_area_add(link->cm->os, &f->area);
 	if (err)
 		goto err_unmap;
 	link->foreigns[id] = f;
+	link->n_mapped++;
 	return 0;
 
 err_unmap:
@@ -369,6 +386,7 @@ void foreign_withdraw(struct link *link, uint32_t id)
 		return;
 	}
 	link->foreigns[id] = NULL;
+	link->n_mapped--;
 	foreign_free(f);
 }
 

@@ -250,6 +250,16 @@ static void region_twice(struct liar *l)
 	announce(l, 0, REGION_SIZE, REGION_SIZE, true, RAW_SEALED);
 }
 
+static void region_under_two_numbers(struct liar *l)
+{
+	uint8_t *addr;
+	int fd = raw_memfd(REGION_SIZE, true, RAW_SEALED, &addr);
+
+	raw_note(&l->p, WIRE_NOTE_REGION, 1, REGION_SIZE, fd);
+	raw_note(&l->p, WIRE_NOTE_REGION, 2, REGION_SIZE, fd);
+	close(fd);
+}
+
 static void region_far(struct liar *l)
 {
 	announce(l, UINT32_MAX - 1, REGION_SIZE, REGION_SIZE, true, RAW_SEALED);
@@ -470,6 +480,7 @@ static const struct {
 	{ "a region of an odd size", region_odd },
 	{ "a region of no size", region_empty },
 	{ "a region announced twice", region_twice },
+	{ "a region under two numbers", region_under_two_numbers },
 	{ "a region with a far too high number", region_far },
 	{ "a sequence number out of order", bad_sequence },
 	{ "an unknown message", bad_type },
