@@ -142,6 +142,7 @@ struct link {
 	bool broken;		/* made no sense: ended at the next safe point */
 	bool gone;		/* the other end has closed the socket */
 	bool doomed;		/* broken or gone: counted in cm->n_doomed */
+	uint32_t last;		/* gone: it has published nothing from here on */
 	uid_t uid;		/* of the peer */
 	pid_t pid;		/* and its process; 0: of another namespace */
 	uint32_t idle_passes;
@@ -318,8 +319,8 @@ static inline bool link_is_quiet(const struct link *link)
 int link_announce(struct link *link, const struct region *region);
 int link_note(struct link *link, const struct wire_note *note, const void *tail, size_t len,
 	      int fd);
-/* Reads what is on the socket now. */
-void link_read_notes(struct link *link);
+/* Reads what is on the socket, so many at most. */
+void link_read_notes(struct link *link, uint32_t max);
 bool link_poll(struct link *link);
 /* Until nothing is left: true if something stays because there is no memory. */
 bool link_poll_all(struct link *link);

@@ -14,6 +14,8 @@
 #define COLD_AFTER 1024u	/* empty passes until a link may grow cold */
 #define POLL_BATCH 256u
 #define NOTE_TAIL 256u
+#define NOTES 64u		/* at a time: what is left wakes us again */
+#define MAX_NOTES 4096u		/* more than a socket holds */
 
 /* Ended at the next safe point, with nothing of it on the stack. */
 static void doom(struct link *link)
@@ -228,9 +230,9 @@ static bool note_read(struct link *link)
 	return true;
 }
 
-void link_read_notes(struct link *link)
+void link_read_notes(struct link *link, uint32_t max)
 {
-	while (!link->broken && !link->gone && note_read(link))
+	for (uint32_t n = 0; n < max && !link->broken && !link->gone && note_read(link); n++)
 		;
 }
 
@@ -245,10 +247,11 @@ static void ready(struct libos_watch *w, uint32_t events)
 		libos_watch_mod(link->cm->os, w, EPOLLIN);
 		link_touch(link);
 	}
-	link_read_notes(link);
+	link_read_notes(link, NOTES);
 	link_make_hot(link);
 	if (!link->gone || link->broken)
 		return;
+	link->last = link->ring.cons + link->ring.n;
 	libos_watch_del(link->cm->os, w); /* it has no more to say */
 	if (link_poll_all(link))
 		doom(link); /* looked at again in every pass */
@@ -609,12 +612,14 @@ bool link_poll(struct link *link)
 	return n > 0;
 }
 
-/* What was said before the end still counts. */
+/* What was said before the end still counts: no more than a ring holds, though who
+ * has only closed the socket may go on. */
 bool link_poll_all(struct link *link)
 {
-	while (link->state == LINK_UP && !link->broken && link_poll(link) && !link->stalled)
+	while (link->state == LINK_UP && !link->broken &&
+	       (int32_t)(link->last - link->ring.cons) > 0 && link_poll(link) && !link->stalled)
 		;
-	return link->stalled && !link->broken;
+	return link->stalled && !link->broken && (int32_t)(link->last - link->ring.cons) > 0;
 }
 
 bool link_sleep(struct link *link)
@@ -718,7 +723,7 @@ int link_borrow(struct link *link, const struct wire_ref *ref, struct piece *p)
 		return borrow_own(link, ref, p);
 	f = foreign_find(link, ref->region);
 	if (unlikely(!f)) {
-		link_read_notes(link); /* announced before the message was sent */
+		link_read_notes(link, MAX_NOTES); /* announced before the message was sent */
 		f = foreign_find(link, ref->region);
 	}
 	if (!f || ref->offset > f->size || ref->len > f->size - ref->offset)

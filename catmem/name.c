@@ -368,6 +368,8 @@ static int admit_one(struct name *name)
 	return 0;
 }
 
+#define ADMITS 16	/* at a time: who still knocks wakes us again */
+
 static void set_deaf(struct name *name, bool deaf)
 {
 	if (name->deaf == deaf)
@@ -380,7 +382,7 @@ void name_admit(struct name *name)
 {
 	int err = 0;
 
-	while (!err && somebody_knocks(name->watch.fd))
+	for (int i = 0; i < ADMITS && !err && somebody_knocks(name->watch.fd); i++)
 		err = admit_one(name);
 	if (err != EMFILE && err != ENFILE)
 		set_deaf(name, false);

@@ -794,6 +794,84 @@ START_TEST(connection_nobody_listens_for)
 }
 END_TEST
 
+/* ---- who never stops, in processes of their own */
+
+static void knock_for_ever(void)
+{
+	struct rawpeer p;
+
+	for (;;) {
+		raw_connect(&p, PORT);
+		close(p.sock);
+	}
+}
+
+static void *kick(void *p)
+{
+	for (;;)
+		raw_note(p, WIRE_NOTE_KICK, 0, 0, -1);
+	return NULL;
+}
+
+static void kick_for_ever(void)
+{
+	struct rawpeer p;
+	pthread_t thread;
+
+	raw_connect(&p, PORT);
+	raw_hello(&p);
+	for (int i = 0; i < 3; i++)
+		must(pthread_create(&thread, NULL, kick, &p) == 0);
+	kick(&p);
+}
+
+/* With its socket closed, as if it had died. */
+static void fill_for_ever(void)
+{
+	struct wire_connect msg = { .dst_ip = htonl(INADDR_LOOPBACK), .dst_port = htons(PORT + 1) };
+	struct rawpeer p;
+	uint8_t *slot;
+	int err;
+
+	raw_connect(&p, PORT);
+	raw_hello(&p);
+	raw_slot(&p, wire_tag(WIRE_CONNECT, 0, 0), &msg, sizeof(msg));
+	close(p.sock);
+	for (;;) {
+		slot = ring_reserve(&p.ring, &err);
+		if (!slot)
+			continue;
+		memcpy(slot, &msg, sizeof(msg));
+		ring_publish(&p.ring, wire_tag(WIRE_CONNECT, 0, 0));
+	}
+}
+
+static const struct {
+	void (*act)(void);
+	uint32_t n;		/* processes at once: as many as it takes on two cores */
+} endless[] = { { knock_for_ever, 3 }, { kick_for_ever, 1 }, { fill_for_ever, 1 } };
+
+START_TEST(nobody_is_kept_from_others)
+{
+	int qd = honest_open();
+	pid_t pids[3];
+
+	echo_once(qd, 100, 1);
+	for (uint32_t i = 0; i < endless[_i].n; i++) {
+		pids[i] = fork();
+		if (!pids[i])
+			endless[_i].act();
+	}
+	usleep(200000);
+	for (int i = 0; i < 20; i++)
+		echo_once(qd, 100, 2);
+	for (uint32_t i = 0; i < endless[_i].n; i++) {
+		kill(pids[i], SIGKILL);
+		ck_assert_int_eq(waitpid(pids[i], NULL, 0), pids[i]);
+	}
+}
+END_TEST
+
 /* ---- a server that lies to who connects */
 
 static int liar_listen(uint16_t port)
@@ -896,6 +974,7 @@ int main(void)
 	tcase_add_test(tc, late_messages_are_ignored);
 	tcase_add_test(tc, dies_while_its_bytes_are_read);
 	tcase_add_test(tc, connection_nobody_listens_for);
+	tcase_add_loop_test(tc, nobody_is_kept_from_others, 0, (int)array_size(endless));
 	tcase_add_loop_test(tc, speaks_before_it_accepts, 0, (int)array_size(early));
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(small, setup_small, teardown);
