@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "catmem/catmem.h"
@@ -16,6 +17,12 @@
 
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+#ifndef __NR_cachestat
+#define __NR_cachestat 451
 #endif
 
 /*
@@ -207,6 +214,45 @@ void uid_pools_fini(struct catmem *cm)
 
 /* ---- a peer's memory */
 
+/* Are all pages there? Blocks do not say: some may lie past the end. Linux 6.5
+ * counts the pages without touching them; ENOSYS: older, or not allowed. */
+static int pages_count(int fd, size_t size)
+{
+	struct {
+		uint64_t offset, len;
+	} range = { 0, size };
+	struct {
+		uint64_t n_cached, n_dirty, n_writeback, n_evicted, n_recently_evicted;
+	} pages;
+
+	if (syscall(__NR_cachestat, fd, &range, &pages, 0) < 0)
+		return errno == EPERM || errno == EACCES ? ENOSYS : errno;
+	return (pages.n_cached + pages.n_evicted) * (uint64_t)sysconf(_SC_PAGESIZE) < size ?
+		       EPROTO : 0;
+}
+
+/* The same by touching them: a hole is filled, and the file has grown by it. Linux
+ * before 5.14 cannot without a signal. */
+static int pages_touch(int fd, void *at, size_t size)
+{
+	struct stat before, after;
+
+	if (fstat(fd, &before) < 0)
+		return errno;
+	if (madvise(at, size, MADV_POPULATE_READ) < 0)
+		return errno == EINVAL ? 0 : EPROTO;
+	if (fstat(fd, &after) < 0)
+		return errno;
+	return before.st_blocks != after.st_blocks ? EPROTO : 0;
+}
+
+static int pages_check(int fd, void *at, size_t size)
+{
+	int err = pages_count(fd, size);
+
+	return err == ENOSYS ? pages_touch(fd, at, size) : err;
+}
+
 static int foreign_check(int fd, size_t size)
 {
 	struct stat st;
@@ -233,8 +279,11 @@ int region_map_foreign(int fd, size_t size, size_t align, void **addr_out)
 	at = reserve(size, align);
 	if (!at)
 		return ENOMEM;
-	if (mmap(at, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+	if (mmap(at, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
 		err = errno;
+	else
+		err = pages_check(fd, at, size);
+	if (err) {
 		munmap(at, size);
 		return err;
 	}
