@@ -334,8 +334,9 @@ void link_wake(struct link *link);
 int link_lend(struct link *link, struct piece *p, struct conn *conn, struct wire_ref *ref);
 /* A piece out of a reference that came in; EPROTO. */
 int link_borrow(struct link *link, const struct wire_ref *ref, struct piece *piece_out);
-/* Takes an idle link among many off the polled ones. */
+/* Takes an idle link among many off the polled ones, and back. */
 void link_cool(struct link *link);
+void link_make_hot(struct link *link);
 
 /* ---- name.c: who is where */
 enum name_kind {

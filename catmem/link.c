@@ -102,7 +102,7 @@ int link_announce(struct link *link, const struct region *region)
 	return announce(link, region);
 }
 
-static void link_make_hot(struct link *link)
+void link_make_hot(struct link *link)
 {
 	if (link->hot || link->state != LINK_UP)
 		return;
@@ -622,9 +622,15 @@ bool link_poll_all(struct link *link)
 	return link->stalled && !link->broken && (int32_t)(link->last - link->ring.cons) > 0;
 }
 
+/* What was freed is given back first: nobody may look after us for long. */
 bool link_sleep(struct link *link)
 {
-	return ring_sleep(&link->ring, RING_SLEEPS_FOR_DATA |
+	if (link->n_returns && !link->blocked) {
+		returns_send(link);
+		link_flush(link);
+	}
+	return !link->broken &&
+	       ring_sleep(&link->ring, RING_SLEEPS_FOR_DATA |
 					       (link->blocked ? RING_SLEEPS_FOR_SPACE : 0u));
 }
 

@@ -173,6 +173,8 @@ void link_return(struct link *link, uint32_t loan)
 	}
 	link->borrowed--;
 	link->returns[link->n_returns++] = loan;
+	if (unlikely(!link->hot))
+		link_make_hot(link); /* its next pass gives it back */
 	if (link->n_returns >= WIRE_RETURNS_MAX / 2)
 		link_touch(link);
 }

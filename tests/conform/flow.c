@@ -5,6 +5,7 @@
  */
 #include "tests/conform/conform.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -178,6 +179,68 @@ START_TEST(test_hoarder)
 	}
 	for (int i = 0; i < f.n; i++)
 		finish_ok(f.qts[i], DEMI_OPC_PUSH);
+}
+END_TEST
+
+/* Pops and holds until nothing more comes; the pop that is then pending. */
+static demi_qtoken_t hold_all(int qd, demi_sgarray_t *held, int *n)
+{
+	demi_qtoken_t pt = pop(qd);
+	demi_qresult_t qr;
+
+	for (int idle = 0; idle < 20; idle++) {
+		settle();
+		while (finished(pt, &qr)) {
+			ck_assert_int_eq(qr.qr_opcode, DEMI_OPC_POP);
+			ck_assert_int_lt(*n, MAX);
+			held[(*n)++] = qr.qr_value.sga;
+			pt = pop(qd);
+			idle = 0;
+		}
+	}
+	return pt;
+}
+
+/* A push that waits for what the receiver holds goes on when that is freed: after
+ * a long silence among many peers, and in a foreign loop, which sleeps at once. */
+START_TEST(test_free_is_told)
+{
+	struct pollfd pfd = { .fd = -1, .events = POLLIN };
+	static demi_sgarray_t held[MAX];
+	struct pair others[12];
+	int size = MIB, n = 0;
+	demi_qtoken_t qt, pt;
+	demi_qresult_t qr;
+
+	expect_ok(demi_setsockopt(f.p.client, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
+	do {
+		demi_sgarray_t sga = alloc(MIB / 2);
+
+		qt = push(f.p.client, &sga);
+		expect_ok(demi_sgafree(&sga));
+		settle();
+	} while (finished(qt, &qr));
+	pt = hold_all(f.p.server, held, &n);
+	for (int i = 0; i < 3000; i++)
+		expect(ETIMEDOUT, NULL, demi_wait(&qr, pt, &NO_TIME));
+	for (size_t i = 0; i < array_size(others); i++)
+		pair_open(&others[i]);
+	if (_i)
+		expect_ok(demi_waitfd(&pfd.fd));
+	while (n)
+		expect_ok(demi_sgafree(&held[--n]));
+	if (!_i)
+		finish_ok(qt, DEMI_OPC_PUSH);
+	else
+		do
+			ck_assert_int_eq(poll(&pfd, 1, 15000), 1);
+		while (!finished(qt, &qr));
+	expect_ok(demi_cancel(pt));
+	qr = finish(pt);
+	if (qr.qr_opcode == DEMI_OPC_POP)
+		expect_ok(demi_sgafree(&qr.qr_value.sga));
+	for (size_t i = 0; i < array_size(others); i++)
+		pair_close(&others[i]);
 }
 END_TEST
 
@@ -522,6 +585,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_back_pressure);
 	tcase_add_test(tc, test_hoarder);
+	tcase_add_loop_test(tc, test_free_is_told, 0, 2);
 	tcase_add_test(tc, test_cancel_pop);
 	tcase_add_test(tc, test_cancel_pop_late);
 	tcase_add_test(tc, test_cancel_done);
