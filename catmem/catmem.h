@@ -468,6 +468,8 @@ void conn_credit_in(struct conn *conn, uint32_t charge);
 /* A push that waited has been cancelled. */
 void conn_push_cancelled(struct conn *conn);
 void conn_link_gone(struct conn *conn);
+/* Who waits takes the place of those that have gone from backlogs. */
+void conn_backlogs_move(struct catmem *cm);
 void conn_free(struct conn *conn);
 bool conn_owes(const struct conn *conn);
 

@@ -188,6 +188,7 @@ static void reset_in(struct conn *conn)
 	if (conn->listener && conn->q.state == LIBOS_CONNECTED && !conn->in.n) {
 		conn_pending_del(conn);
 		conn->closed = true;
+		conn_backlogs_move(conn->cm);
 	}
 	conn_fail(conn, ECONNRESET);
 }

@@ -77,6 +77,7 @@ static void accept_next(struct listener *l)
 {
 	struct libos_queue *q = &l->conn->q;
 
+	tell_next(l);
 	while (!list_empty(&q->waiting) && l->n_told) {
 		struct libos_op *op = list_first(&q->waiting, struct libos_op, link);
 		struct conn *conn = list_first(&l->pending, struct conn, node);
@@ -158,7 +159,6 @@ void conn_connect_in(struct link *link, const struct wire_connect *msg)
 	conn->listener = l;
 	list_add_tail(&l->pending, &conn->node);
 	l->n_pending++;
-	tell_next(l);
 	accept_next(l);
 }
 
@@ -194,6 +194,15 @@ void conn_pending_del(struct conn *conn)
 	conn->listener = NULL;
 	l->n_pending--;
 	l->n_told -= conn->open;
+}
+
+/* Some that waited have gone, and left room. */
+void conn_backlogs_move(struct catmem *cm)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &cm->listeners)
+		accept_next(container_of(pos, struct listener, node));
 }
 
 void conn_unlisten(struct conn *conn)

@@ -392,6 +392,7 @@ void link_end(struct link *link)
 	for (uint32_t i = 0; i < link->n_conns; i++)
 		if (link->conns[i].conn)
 			conn_link_gone(link->conns[i].conn);
+	conn_backlogs_move(cm);
 	dgrams_drop(link);
 	lent_end_all(link);
 	foreign_orphan_all(link);

@@ -5,8 +5,11 @@
 #include "tests/conform/conform.h"
 
 #include <arpa/inet.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define MAX_SHIFT 20
 
@@ -403,6 +406,51 @@ START_TEST(test_backlog)
 }
 END_TEST
 
+static void waits_in_backlog(int ctl)
+{
+	struct sockaddr_in addr;
+
+	conform_start();
+	hear(ctl, &addr, sizeof(addr));
+	connect_to(&addr);
+	say_done(ctl);
+	for (;;)
+		pause();
+}
+
+/* Who is killed in the backlog does not keep the next one out. */
+START_TEST(test_backlog_killed)
+{
+	demi_qresult_t qr = { .qr_opcode = DEMI_OPC_INVALID };
+	struct sockaddr_in addr;
+	struct peer peer;
+	int lqd, qd, server;
+	demi_qtoken_t ct;
+	char c;
+
+	peer_start(&peer, IN_PROCESS, waits_in_backlog);
+	conform_start();
+	lqd = bound_socket(SOCK_STREAM, &addr);
+	expect_ok(demi_listen(lqd, 1));
+	say(peer.ctl, &addr, sizeof(addr));
+	while (recv(peer.ctl, &c, 1, MSG_DONTWAIT) != 1)
+		settle();
+	qd = stream_socket();
+	expect_ok(demi_connect(&ct, qd, SA(&addr), sizeof(addr)));
+	settle();
+	kill(peer.pid, SIGKILL);
+	waitpid(peer.pid, NULL, 0);
+	finish_ok(ct, DEMI_OPC_CONNECT);
+	send_bytes(qd, 10, 1, 0);
+	do {	/* TCP hands out the dead one, too */
+		server = accept_one(lqd);
+		qr = finish(pop(server));
+	} while (qr.qr_opcode == DEMI_OPC_FAILED || !qr.qr_value.sga.sga_segs[0].sgaseg_len);
+	ck_assert_uint_eq(qr.qr_value.sga.sga_segs[0].sgaseg_len, 10);
+	conform_stop();
+}
+END_TEST
+
 /* A client may push and close before it was accepted; nothing is lost. */
 START_TEST(test_pushed_before_accept)
 {
@@ -549,6 +597,7 @@ static void add_data(Suite *suite)
 	tcase_add_test(tc, test_pushto);
 	tcase_add_test(tc, test_pop_segs);
 	tcase_add_loop_test(conform_tcase(suite, "echo", false), test_echo, 0, N_WHERE);
+	tcase_add_test(conform_tcase(suite, "killed", false), test_backlog_killed);
 }
 
 static void add_ends(Suite *suite)
