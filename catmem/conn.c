@@ -161,11 +161,11 @@ void conn_link_gone(struct conn *conn)
 {
 	bool pending = conn->listener && conn->q.state == LIBOS_CONNECTED;
 
-	conn_detach(conn);
 	if (conn->q.state == LIBOS_CONNECTING) {
-		conn_connect_fail(conn, ECONNREFUSED);
+		conn_connect_again(conn);
 		return;
 	}
+	conn_detach(conn);
 	if (pending && !conn->in.n && !conn->fin_seen) { /* nobody has seen it */
 		conn_pending_del(conn);
 		conn->closed = true;

@@ -34,6 +34,7 @@ bool conn_maybe_finish(struct conn *conn);
 /* ---- conn_open.c */
 void conn_connect_fail(struct conn *conn, int err);
 void conn_accept_in(struct conn *conn, const struct wire_data *msg);
+void conn_connect_again(struct conn *conn);
 void conn_refuse_in(struct conn *conn, uint32_t err);
 /* Out of its listener's backlog, if it is in one. */
 void conn_pending_del(struct conn *conn);

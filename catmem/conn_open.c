@@ -339,17 +339,10 @@ void conn_accept_in(struct conn *conn, const struct wire_data *msg)
 	conn_want_send(conn);
 }
 
-/* The route may have led to a process that has given up the name: whoever has it
- * now is asked, once. */
-void conn_refuse_in(struct conn *conn, uint32_t err)
+/* The route may have led to a process that has given up the name, or has died:
+ * whoever has it now is asked, once. */
+void conn_connect_again(struct conn *conn)
 {
-	if (conn->q.type == LIBOS_PIPE) {
-		conn_detach(conn);
-		conn_fail(conn, err && err < 4096 ? (int)err : ECONNREFUSED);
-		return;
-	}
-	if (conn->q.state != LIBOS_CONNECTING)
-		return;
 	conn_detach(conn);
 	if (!conn->retried) {
 		conn->retried = true;
@@ -357,4 +350,15 @@ void conn_refuse_in(struct conn *conn, uint32_t err)
 			return;
 	}
 	conn_connect_fail(conn, ECONNREFUSED);
+}
+
+void conn_refuse_in(struct conn *conn, uint32_t err)
+{
+	if (conn->q.type == LIBOS_PIPE) {
+		conn_detach(conn);
+		conn_fail(conn, err && err < 4096 ? (int)err : ECONNREFUSED);
+		return;
+	}
+	if (conn->q.state == LIBOS_CONNECTING)
+		conn_connect_again(conn);
 }

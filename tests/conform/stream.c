@@ -451,6 +451,47 @@ START_TEST(test_backlog_killed)
 }
 END_TEST
 
+static void serves(int ctl)
+{
+	struct sockaddr_in addr;
+	int one = 1, lqd;
+
+	conform_start();
+	hear(ctl, &addr, sizeof(addr));
+	lqd = stream_socket();
+	expect_ok(demi_setsockopt(lqd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)));
+	expect_ok(demi_bind(lqd, SA(&addr), sizeof(addr)));
+	expect_ok(demi_listen(lqd, 8));
+	addr = local_address(lqd);
+	say(ctl, &addr, sizeof(addr));
+	recv_bytes(accept_one(lqd), 10, 1, 0);
+	hear_done(ctl);
+	conform_stop();
+}
+
+/* A server that was killed and started anew is reached at once. */
+START_TEST(test_restart)
+{
+	struct sockaddr_in addr = address(0);
+	struct peer first, second;
+
+	peer_start(&first, IN_PROCESS, serves);
+	peer_start(&second, IN_PROCESS, serves);
+	conform_start();
+	say(first.ctl, &addr, sizeof(addr));
+	hear(first.ctl, &addr, sizeof(addr));
+	send_bytes(connect_to(&addr), 10, 1, 0);
+	kill(first.pid, SIGKILL);
+	waitpid(first.pid, NULL, 0);
+	say(second.ctl, &addr, sizeof(addr));
+	hear(second.ctl, &addr, sizeof(addr));
+	send_bytes(connect_to(&addr), 10, 1, 0);
+	say_done(second.ctl);
+	peer_join(&second);
+	conform_stop();
+}
+END_TEST
+
 /* A client may push and close before it was accepted; nothing is lost. */
 START_TEST(test_pushed_before_accept)
 {
@@ -597,7 +638,6 @@ static void add_data(Suite *suite)
 	tcase_add_test(tc, test_pushto);
 	tcase_add_test(tc, test_pop_segs);
 	tcase_add_loop_test(conform_tcase(suite, "echo", false), test_echo, 0, N_WHERE);
-	tcase_add_test(conform_tcase(suite, "killed", false), test_backlog_killed);
 }
 
 static void add_ends(Suite *suite)
@@ -609,6 +649,14 @@ static void add_ends(Suite *suite)
 	tcase_add_test(tc, test_eof_to_pending_pops);
 	tcase_add_loop_test(tc, test_reset, 0, 2);
 	tcase_add_test(tc, test_reset_after_bytes);
+}
+
+static void add_killed(Suite *suite)
+{
+	TCase *tc = conform_tcase(suite, "killed", false);
+
+	tcase_add_test(tc, test_backlog_killed);
+	tcase_add_test(tc, test_restart);
 }
 
 int main(void)
@@ -627,5 +675,6 @@ int main(void)
 	tcase_add_loop_test(tc, test_not_our_address, 0, 2);
 	add_data(suite);
 	add_ends(suite);
+	add_killed(suite);
 	return conform_main(suite);
 }
