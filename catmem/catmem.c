@@ -116,6 +116,7 @@ static void fini(struct libos_ctx *ctx)
 	}
 	loans_drop(cm);
 	uid_pools_fini(cm);
+	libos_pool_fini(&cm->reserve);
 	names_fini(cm);
 	loans_fini(cm);
 	libos_fd_close(cm->reserve_fd);

@@ -139,6 +139,7 @@ struct link {
 	bool want_out;		/* the socket was full */
 	bool blocked;		/* the ring was full */
 	bool stalled;		/* no memory to take in the next message */
+	bool given_back;	/* ... but what it gives back is ours again */
 	bool broken;		/* made no sense: ended at the next safe point */
 	bool gone;		/* the other end has closed the socket */
 	bool doomed;		/* broken or gone: counted in cm->n_doomed */
@@ -200,6 +201,7 @@ struct catmem {
 	uid_t *uids;		/* whose processes we talk to beside our own */
 	uint32_t n_uids;
 	struct uid_pool *uid_pools; /* memory that only they may map */
+	struct libos_pool reserve; /* for small messages at the pool's limit */
 	uint32_t n_doomed;
 	uint32_t sndbuf, rcvbuf; /* defaults */
 	bool told_refused;
@@ -229,6 +231,8 @@ struct libos_buf *foreign_find_buf(struct libos_area *area, const void *addr, ui
 /* The pool whose memory processes of that user may map; made when needed. */
 struct libos_pool *uid_pool(struct catmem *cm, uid_t uid);
 void uid_pools_fini(struct catmem *cm);
+/* For a message that came in a slot, when the pool has nothing; NULL. */
+struct libos_buf *reserve_alloc(struct catmem *cm);
 struct foreign *foreign_find(struct link *link, uint32_t id);
 /* The peer has all of it back, or the link ends. */
 void foreign_withdraw(struct link *link, uint32_t id);

@@ -44,7 +44,7 @@ static void inline_in(struct link *link, struct conn *conn, const uint8_t *bytes
 {
 	struct libos_pool *pool = &conn->cm->os->pool;
 	uint32_t charge = conn_charge(len);
-	bool direct = !conn->in.n && !list_empty(&conn->q.waiting);
+	bool direct = !conn->in.n && !list_empty(&conn->q.waiting), gather = !direct;
 	struct libos_buf *buf = conn->gather;
 	struct piece *p;
 
@@ -58,6 +58,10 @@ static void inline_in(struct link *link, struct conn *conn, const uint8_t *bytes
 		return;
 	}
 	buf = gathers_full(link) ? NULL : libos_buf_alloc(pool, direct ? len : GATHER_SIZE);
+	if (unlikely(!buf) && !gathers_full(link)) {
+		buf = reserve_alloc(conn->cm);
+		gather = false;
+	}
 	p = buf ? fifo_push(&conn->in, sizeof(*p)) : NULL;
 	if (unlikely(!p)) {
 		if (buf)
@@ -69,7 +73,7 @@ static void inline_in(struct link *link, struct conn *conn, const uint8_t *bytes
 	*p = (struct piece){ buf, buf->base, len, charge, NO_LOAN };
 	conn->n_gathers++;
 	link->n_gathers++;
-	conn->gather = direct ? NULL : buf;
+	conn->gather = gather ? buf : NULL;
 	conn->gathered = len;
 	deliver(conn);
 }

@@ -575,24 +575,43 @@ static void message_in(struct link *link, uint32_t tag, const uint8_t *data)
 	}
 }
 
+/* There was no memory for it. What it gives back does not wait for that, and may
+ * be what was missing. */
+static bool message_again(struct link *link, uint32_t tag, const uint8_t *data, bool *given)
+{
+	if (tag & WIRE_GIVES_BACK && !*given) {
+		if (!returned(link, wire_read(&((const struct wire_data *)data)->loan)))
+			return false;
+		*given = true;
+		link->stalled = false;
+		message_in(link, tag, data);
+	}
+	link->given_back = link->stalled && *given;
+	return !link->stalled;
+}
+
 bool link_poll(struct link *link)
 {
+	bool given = link->given_back;
 	const uint8_t *data;
 	uint32_t tag, n = 0;
 	int err;
 
-	link->stalled = false;
+	link->stalled = link->given_back = false;
 	while (n < POLL_BATCH && !(err = ring_peek(&link->ring, &tag, &data))) {
 		if (wire_tag_type(tag) != WIRE_DATA ||
 		    !conn_input_waited(link, tag, (const void *)data)) {
 			message_in(link, tag, data);
-			if (unlikely(link->stalled || link->broken))
+			if (unlikely(link->stalled) && !message_again(link, tag, data, &given))
+				break;
+			if (unlikely(link->broken))
 				break;
 		}
-		/* Only now: a message that has to wait is looked at again. */
-		if (unlikely(tag & WIRE_GIVES_BACK) &&
+		/* Only now: before, its reading might have to begin anew. */
+		if (unlikely(tag & WIRE_GIVES_BACK) && !given &&
 		    !returned(link, wire_read(&((const struct wire_data *)data)->loan)))
 			break;
+		given = false;
 		n++;
 		if (ring_advance(&link->ring)) {
 			link->released = true;

@@ -34,6 +34,7 @@
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
 
 #define MAX_MAPPED 32768u	/* of them at a time: half of what Linux maps for a process */
+#define RESERVE_SIZE 128u	/* bytes of a buffer of the reserve */
 #define MAX_FOREIGNS (1u << 16)	/* regions of one peer, ever */
 
 /* Over RLIMIT_FSIZE is a signal, not an errno: asked first. */
@@ -210,6 +211,27 @@ void uid_pools_fini(struct catmem *cm)
 		libos_pool_fini(&p->pool);
 		free(p);
 	}
+}
+
+/* What stands behind a message that finds no memory is not heard either, also
+ * what would give memory back. So there is a unit more for the small ones, plain
+ * pages, made when it is first needed. */
+struct libos_buf *reserve_alloc(struct catmem *cm)
+{
+	struct libos *os = cm->os;
+	bool first = !cm->reserve.os;
+	struct libos_buf *buf;
+
+	if (first) {
+		libos_pool_init(&cm->reserve, os, NULL, NULL);
+		os->pool_limit += LIBOS_UNIT_SIZE;
+	}
+	buf = libos_buf_alloc(&cm->reserve, RESERVE_SIZE);
+	if (!buf && first) {
+		os->pool_limit -= LIBOS_UNIT_SIZE;
+		cm->reserve.os = NULL;
+	}
+	return buf;
 }
 
 /* ---- a peer's memory */

@@ -318,6 +318,54 @@ START_TEST(test_pass_on_at_limit)
 }
 END_TEST
 
+/* Takes in as many MiB as it is told, frees all, answers with a little. */
+static void answerer(int ctl)
+{
+	struct sockaddr_in addr;
+	int lqd, qd, n;
+
+	conform_start();
+	lqd = listener(&addr);
+	say(ctl, &addr, sizeof(addr));
+	qd = accept_one(lqd);
+	hear(ctl, &n, sizeof(n));
+	recv_bytes(qd, (size_t)n * MIB, 1, 0);
+	send_bytes(qd, 100, 2, 0);
+	recv_eof(qd);
+	conform_stop();
+}
+
+/* All memory is under way, and with the answer it comes back: there is room for
+ * the answer itself. */
+START_TEST(test_answer_at_limit)
+{
+	int size = 64 * MIB, qd, n = 0;
+	struct sockaddr_in addr;
+	demi_sgarray_t sga;
+	struct peer peer;
+
+	peer_start(&peer, IN_PROCESS, answerer);
+	setenv("CLOWDER_POOL_MAX_BYTES", "12M", 1);
+	conform_start();
+	hear(peer.ctl, &addr, sizeof(addr));
+	qd = connect_to(&addr);
+	expect_ok(demi_setsockopt(qd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
+	while (n < 16 && (sga = demi_sgaalloc(MIB)).sga_numsegs) {
+		fill(sga.sga_segs[0].sgaseg_buf, MIB, 1, (size_t)n++ * MIB);
+		push(qd, &sga);
+		expect_ok(demi_sgafree(&sga));
+	}
+	say(peer.ctl, &n, sizeof(n));
+	recv_bytes(qd, 100, 2, 0);
+	settle();
+	sga = alloc(MIB);
+	expect_ok(demi_sgafree(&sga));
+	expect_ok(demi_close(qd));
+	conform_stop();
+	peer_join(&peer);
+}
+END_TEST
+
 /* Sends without end on one connection, and a little on the other. */
 static void flooder(int ctl)
 {
@@ -598,5 +646,6 @@ int main(void)
 	tcase_add_loop_test(tc, test_late_reader, 0, N_WHERE);
 	tcase_add_test(tc, test_hoarder_at_limit);
 	tcase_add_test(tc, test_pass_on_at_limit);
+	tcase_add_test(tc, test_answer_at_limit);
 	return conform_main(suite);
 }
