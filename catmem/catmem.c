@@ -11,7 +11,6 @@
 #include "libos/fds.h"
 #include "libos/log.h"
 
-#define MEMORY_RETRY_NS 5000000u
 #define LOOKS 4
 
 static const struct libos_key keys[] = {
@@ -84,6 +83,7 @@ static int init(struct libos *os, struct libos_ctx **ctx_out)
 	list_init(&cm->dsocks);
 	list_init(&cm->listeners);
 	list_init(&cm->pipes);
+	list_init(&cm->hoards);
 	for (uint32_t i = 0; i < CATMEM_ROUTES; i++)
 		list_init(&cm->routes[i]);
 	cm->sndbuf = (uint32_t)libos_settings_int(os->settings, "catmem.sndbuf");
@@ -293,7 +293,8 @@ static bool catmem_poll(struct libos_ctx *ctx, uint64_t now)
 	struct catmem *cm = catmem_of(ctx);
 	bool moved;
 
-	(void)now;
+	if (unlikely(!list_empty(&cm->hoards)) && now >= cm->hoards_look)
+		hoards_look(cm);
 	if (likely(cm->n_hot == 1))
 		moved = poll_only_link(list_first(&cm->hot, struct link, hot_node));
 	else
@@ -320,6 +321,12 @@ static void wake_until(struct catmem *cm, struct list *end)
 		link_wake(container_of(pos, struct link, hot_node));
 }
 
+static void look_soon(const struct catmem *cm, uint64_t *deadline)
+{
+	if (*deadline > cm->os->now + MEMORY_RETRY_NS)
+		*deadline = cm->os->now + MEMORY_RETRY_NS;
+}
+
 /* Every polled link kicks us from here on; one that has something already
  * keeps us awake. Memory that another process gives back does not: it is asked
  * for again after a while. */
@@ -329,13 +336,14 @@ static bool catmem_sleep_prepare(struct libos_ctx *ctx, uint64_t *deadline)
 
 	if (cm->n_doomed || !list_empty(&cm->touched))
 		return false;
+	if (!list_empty(&cm->hoards))
+		look_soon(cm, deadline);
 	for (struct list *pos = cm->hot.next; pos != &cm->hot; pos = pos->next) {
 		struct link *link = container_of(pos, struct link, hot_node);
 
-		if ((link->stalled || link_waits_for_memory(link)) &&
-		    *deadline > cm->os->now + MEMORY_RETRY_NS)
-			*deadline = cm->os->now + MEMORY_RETRY_NS;
-		if (link->stalled || link_sleep(link))
+		if (link->stalled || link_waits_for_memory(link))
+			look_soon(cm, deadline);
+		if (link_sleep(link) || link->stalled)
 			continue;
 		wake_until(cm, pos);
 		return false;

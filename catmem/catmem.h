@@ -33,6 +33,7 @@ struct uid_pool;
 #define LINKS_HOT 8u		/* so many links are polled in any case */
 #define CATMEM_ROUTES 1024u
 #define MAX_LENT (1u << 20)	/* loans of one side of a link */
+#define MEMORY_RETRY_NS 5000000u /* until it is looked whether there is some */
 #define CATMEM_CHARGE 64u	/* what a message costs beside its bytes */
 
 enum catmem_count {
@@ -183,6 +184,8 @@ struct catmem {
 	struct list dsocks;	/* bound */
 	struct list listeners;
 	struct list pipes;	/* created, not yet opened */
+	struct list hoards;	/* connections whose program frees nothing */
+	uint64_t hoards_look;	/* when it is looked whether it has, ns */
 	struct list routes[CATMEM_ROUTES];
 	uint32_t n_hot;
 	struct region **regions;
@@ -203,6 +206,7 @@ struct catmem {
 	struct uid_pool *uid_pools; /* memory that only they may map */
 	struct libos_pool reserve; /* for small messages at the pool's limit */
 	uint32_t n_doomed;
+	uint32_t next_origin;
 	uint32_t sndbuf, rcvbuf; /* defaults */
 	bool told_refused;
 };
@@ -434,8 +438,12 @@ struct conn {
 	uint32_t n_lent;	/* references of it that the peer holds */
 	uint32_t queued;	/* charge of what is in `out` */
 	uint32_t credit;	/* to give back to the peer */
+	uint32_t origin;	/* of the buffers that its small messages fill */
+	uint32_t unfreed;	/* the program holds so much of them at most, but for
+				 * what `credit` is for */
 	uint32_t sndbuf;
 	struct list sending_node; /* of link->sending */
+	struct list hoard_node;	/* of cm->hoards: its credit is kept back */
 	struct list node;	/* of cm->closing, or of its listener */
 	struct listener *listener;
 	struct libos_op *close_op;
@@ -469,6 +477,8 @@ bool conn_send(struct conn *conn);
 /* The peer has given back what was charged for a loan; may free conn. */
 void conn_lent_back(struct conn *conn, uint32_t charge);
 void conn_credit_in(struct conn *conn, uint32_t charge);
+/* Whether those whose credit is kept back may have it. */
+void hoards_look(struct catmem *cm);
 /* A push that waited has been cancelled. */
 void conn_push_cancelled(struct conn *conn);
 void conn_link_gone(struct conn *conn);

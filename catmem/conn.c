@@ -23,6 +23,9 @@ int conn_new(struct catmem *cm, enum libos_queue_type type, struct conn **conn_o
 	conn->sndbuf = cm->sndbuf;
 	options_init(&conn->options);
 	list_init(&conn->sending_node);
+	list_init(&conn->hoard_node);
+	cm->next_origin += 1 + (cm->next_origin == UINT32_MAX); /* never 0 */
+	conn->origin = cm->next_origin;
 	list_init(&conn->node);
 	catmem_count(cm, CATMEM_C_CONNS, 1);
 	*conn_out = conn;
@@ -74,6 +77,7 @@ void conn_detach(struct conn *conn)
 		p->loan = NO_LOAN;
 	}
 	link->n_gathers -= conn->n_gathers;
+	list_del(&conn->hoard_node);
 	conn->link = NULL;
 	link->conns[slot].conn = NULL;
 	freed = fifo_push(&link->free_conns, sizeof(*freed));

@@ -70,6 +70,7 @@ static void inline_in(struct link *link, struct conn *conn, const uint8_t *bytes
 		return;
 	}
 	memcpy(buf->base, bytes, len);
+	buf->origin = conn->origin;
 	*p = (struct piece){ buf, buf->base, len, charge, NO_LOAN };
 	conn->n_gathers++;
 	link->n_gathers++;
@@ -93,6 +94,7 @@ bool conn_input_waited(struct link *link, uint32_t tag, const struct wire_data *
 	if (unlikely(!buf))
 		return false;
 	copy_small(buf->base, msg->bytes + wire_inline_at(len), len);
+	buf->origin = conn->origin;
 	conn->credit += conn_charge(len);
 	if (unlikely(conn->credit >= CREDIT_BATCH || conn->eager))
 		conn_want_send(conn);

@@ -10,6 +10,8 @@
  * What a connection says: pushes, their window, and the messages in the ring.
  */
 
+#define HOARD_BUFS 1024u	/* with fewer in use, nobody hoards */
+
 void conn_want_send(struct conn *conn)
 {
 	struct link *link = conn->link;
@@ -310,14 +312,63 @@ static bool send_flagged(struct conn *conn, bool *owed, enum wire_type type, uin
 	return true;
 }
 
+/* Of its small messages, what the program has popped and not freed. */
+static uint32_t count_unfreed(const struct conn *conn)
+{
+	uint64_t n = libos_pool_held(&conn->cm->os->pool, conn->origin, CATMEM_CHARGE) +
+		     libos_pool_held(&conn->cm->reserve, conn->origin, CATMEM_CHARGE);
+
+	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+/* So much of one connection's small messages the program may hold; what it has
+ * freed is not told, so all its buffers are looked at, but only when it holds many
+ * and may have come that far since the last time. */
+static bool is_hoarded(struct conn *conn)
+{
+	struct catmem *cm = conn->cm;
+	uint64_t limit = cm->os->pool_limit / 8;
+
+	if (limit > cm->rcvbuf)
+		limit = cm->rcvbuf;
+	if (conn->closed || cm->os->count[LIBOS_C_BUFS_OUT] - cm->n_loans < HOARD_BUFS)
+		conn->unfreed = 0;
+	else if ((uint64_t)conn->unfreed + conn->credit >= limit)
+		conn->unfreed = count_unfreed(conn);
+	return conn->unfreed >= limit;
+}
+
+/* Kept back while the program hoards: the peer's window closes, and is opened again
+ * when it is seen to have freed enough. */
 static bool send_credit(struct conn *conn)
 {
-	if (!conn->credit || (!conn->eager && conn->credit < CREDIT_BATCH))
+	if (!conn->credit || (!conn->eager && conn->credit < CREDIT_BATCH) ||
+	    !list_empty(&conn->hoard_node))
 		return true;
+	if (unlikely(is_hoarded(conn))) {
+		list_add_tail(&conn->cm->hoards, &conn->hoard_node);
+		return true;
+	}
 	if (!send_word(conn, WIRE_CREDIT, conn->credit))
 		return false;
+	conn->unfreed += conn->credit;
 	conn->credit = 0;
 	return true;
+}
+
+void hoards_look(struct catmem *cm)
+{
+	struct list now;
+
+	list_init(&now);
+	list_splice_tail(&now, &cm->hoards);
+	while (!list_empty(&now)) {
+		struct conn *conn = list_first(&now, struct conn, hoard_node);
+
+		list_del(&conn->hoard_node);
+		conn_want_send(conn);
+	}
+	cm->hoards_look = cm->os->now + MEMORY_RETRY_NS;
 }
 
 static bool send_fin(struct conn *conn)

@@ -291,6 +291,26 @@ struct libos_buf *libos_buf_carve(struct libos_pool *pool, unsigned shift)
 	return buf;
 }
 
+static uint64_t area_held(const struct libos_area *area, uint32_t origin, uint32_t each)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; area->n_used && i < area->n_carved; i++)
+		n += area->bufs[i].refs && area->bufs[i].app && area->bufs[i].origin == origin;
+	return n * ((1ul << area->shift) + each);
+}
+
+uint64_t libos_pool_held(const struct libos_pool *pool, uint32_t origin, uint32_t each)
+{
+	uint64_t held = 0;
+
+	if (!pool->os)
+		return 0;
+	for (struct list *pos = pool->areas.next; pos != &pool->areas; pos = pos->next)
+		held += area_held(container_of(pos, struct libos_area, link), origin, each);
+	return held;
+}
+
 /* A multi-segment pop: the buffers that its first bytes list. */
 static void chain_put(struct libos_buf *chain)
 {

@@ -41,6 +41,7 @@ struct libos_buf {
 	uint32_t refs;
 	uint32_t app;		/* demi_sgafree() calls owed by the program */
 	uint32_t flags;		/* enum libos_buf_flag */
+	uint32_t origin;	/* where a backend had its bytes from, 0: nowhere */
 	struct libos_area *area;
 	union {
 		struct libos_buf *next;		/* free list; chain of POP_SEGS */
@@ -103,6 +104,10 @@ struct libos_seg {
 	uint8_t *addr;
 	uint32_t len;
 };
+
+/* What the program holds of the pool's buffers of one origin: the bytes they take
+ * up, and `each` for every one. Looks at all that were ever used. */
+uint64_t libos_pool_held(const struct libos_pool *pool, uint32_t origin, uint32_t each);
 
 /* What a push moves: the segments that are not empty, each holding a reference
  * to its buffer, which the backend takes over if it returns 0. */

@@ -180,6 +180,7 @@ static inline struct libos_buf *libos_buf_alloc(struct libos_pool *pool, size_t 
 	buf->refs = 1;
 	buf->app = 0;
 	buf->flags = 0;
+	buf->origin = 0;
 	buf->holds = NULL;
 	buf->area->n_used++;
 	pool->os->count[LIBOS_C_BUFS_OUT]++;

@@ -446,6 +446,83 @@ START_TEST(test_hoarder_at_limit)
 }
 END_TEST
 
+/* Small messages until the window has closed, and a little on the other. */
+static void small_flooder(int ctl)
+{
+	const struct timespec ts = { 0, 500000000 };
+	demi_sgarray_t sga;
+	struct sockaddr_in addr;
+	int flood, quiet, n = 0;
+	demi_qresult_t qr;
+	demi_qtoken_t qt;
+
+	conform_start();
+	hear(ctl, &addr, sizeof(addr));
+	flood = connect_to(&addr);
+	quiet = connect_to(&addr);
+	do {
+		sga = alloc_filled(64, 1, (size_t)n++ * 64);
+		qt = push(flood, &sga);
+		expect_ok(demi_sgafree(&sga));
+	} while (n < 150000 && !demi_wait(&qr, qt, &ts));
+	say(ctl, &n, sizeof(n));
+	send_bytes(quiet, 3000, 2, 0);
+	send_bytes(quiet, 60, 2, 3000);
+	recv_bytes(quiet, 10, 3, 0);
+	if (n < 150000)
+		finish_ok(qt, DEMI_OPC_PUSH);
+	expect_ok(demi_close(flood));
+	expect_ok(demi_close(quiet));
+	conform_stop();
+}
+
+/* Small messages that are held close the window of their queue, too. */
+START_TEST(test_hoarder_of_small)
+{
+	static demi_sgarray_t held[150000];
+	int lqd, flood, quiet, n = 0, sent;
+	struct sockaddr_in addr;
+	size_t done = 0;
+	struct peer peer;
+	demi_qtoken_t pt;
+	demi_qresult_t qr;
+
+	peer_start(&peer, IN_PROCESS, small_flooder);
+	setenv("CLOWDER_POOL_MAX_BYTES", "8M", 1);
+	conform_start();
+	lqd = listener(&addr);
+	say(peer.ctl, &addr, sizeof(addr));
+	flood = accept_one(lqd);
+	quiet = accept_one(lqd);
+	pt = pop(flood);
+	while (recv(peer.ctl, &sent, sizeof(sent), MSG_DONTWAIT) != sizeof(sent)) {
+		const struct timespec ts = { 0, 1000000 };
+
+		if (demi_wait(&qr, pt, &ts))
+			continue;
+		ck_assert_int_eq(qr.qr_opcode, DEMI_OPC_POP);
+		held[n++] = qr.qr_value.sga;
+		pt = pop(flood);
+	}
+	if (!conform_has(CAP_TCP))	/* 128 each are charged, or many share a buffer */
+		ck_assert_int_lt(sent, 60000);
+	recv_bytes(quiet, 3060, 2, 0);
+	send_bytes(quiet, 10, 3, 0);
+	for (int i = 0; i < n; i++) {
+		done += held[i].sga_segs[0].sgaseg_len;
+		expect_ok(demi_sgafree(&held[i]));
+	}
+	qr = finish_ok(pt, DEMI_OPC_POP);
+	done += qr.qr_value.sga.sga_segs[0].sgaseg_len;
+	expect_ok(demi_sgafree(&qr.qr_value.sga));
+	recv_bytes(flood, (size_t)sent * 64 - done, 1, done);
+	recv_eof(flood);
+	expect_bufs_out(0);
+	conform_stop();
+	peer_join(&peer);
+}
+END_TEST
+
 /* ---- cancel */
 
 START_TEST(test_cancel_pop)
@@ -645,6 +722,7 @@ int main(void)
 	tc = conform_tcase(suite, "two parties", false);
 	tcase_add_loop_test(tc, test_late_reader, 0, N_WHERE);
 	tcase_add_test(tc, test_hoarder_at_limit);
+	tcase_add_test(tc, test_hoarder_of_small);
 	tcase_add_test(tc, test_pass_on_at_limit);
 	tcase_add_test(tc, test_answer_at_limit);
 	return conform_main(suite);
