@@ -92,7 +92,7 @@ struct conn *conn_find(struct link *link, uint32_t id)
 	return slot < link->n_conns && link->conns[slot].id == id ? link->conns[slot].conn : NULL;
 }
 
-static void name_release(struct conn *conn)
+void conn_name_release(struct conn *conn)
 {
 	if (conn->name) {
 		name_drop(conn->name);
@@ -109,7 +109,7 @@ void conn_free(struct conn *conn)
 	conn_out_drop(conn);
 	conn_in_drop(conn);
 	conn_detach(conn);
-	name_release(conn);
+	conn_name_release(conn);
 	list_del(&conn->node);
 	fifo_fini(&conn->out);
 	fifo_fini(&conn->in);
@@ -122,7 +122,7 @@ void conn_finish(struct conn *conn)
 	conn->finished = true;
 	conn_in_drop(conn);
 	conn_detach(conn);
-	name_release(conn);
+	conn_name_release(conn);
 	if (!conn->n_lent)
 		conn_free(conn);
 }
@@ -153,6 +153,8 @@ void conn_fail(struct conn *conn, int err)
 	if (conn->err)
 		return;
 	conn->err = err;
+	if (conn->q.type == LIBOS_PIPE)
+		conn_name_release(conn);
 	conn_out_drop(conn);
 	libos_queue_fail_pushes(&conn->q, err);
 	if (!conn->in.n)
@@ -177,6 +179,8 @@ void conn_link_gone(struct conn *conn)
 	conn_close_end(conn, conn->fin_acked ? 0 : ECONNRESET);
 	if (conn->fin_seen && !conn->closed) {
 		conn->quiet = true;
+		if (conn->q.type == LIBOS_PIPE)
+			conn_name_release(conn);
 		conn_out_drop(conn);
 		libos_queue_fail_pushes(&conn->q, ECONNRESET);
 		return;

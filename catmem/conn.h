@@ -19,6 +19,8 @@ static inline uint32_t conn_charge(uint32_t len)
 }
 
 /* ---- conn.c */
+/* Others may have its name. */
+void conn_name_release(struct conn *conn);
 /* Takes its name on the link away: late messages meet nobody. */
 void conn_detach(struct conn *conn);
 /* Fails for good: a reset, or the other process is gone. */

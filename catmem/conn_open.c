@@ -328,6 +328,8 @@ void conn_accept_in(struct conn *conn, const struct wire_data *msg)
 	}
 	conn->peer = peer;
 	conn->open = true;
+	if (conn->q.type == LIBOS_PIPE)
+		conn_name_release(conn); /* from here on the creator lets nobody in */
 	if (conn->q.state == LIBOS_CONNECTING) {
 		struct libos_op *op = conn->q.connect;
 

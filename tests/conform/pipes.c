@@ -67,7 +67,9 @@ START_TEST(test_names)
 	expect_ok(demi_close(a));
 	settle();
 	expect_ok(demi_create_pipe(&a, "names"));	/* free again */
+	expect_ok(demi_open_pipe(&c, "names"));
 	expect_ok(demi_close(a));
+	expect_ok(demi_close(c));
 	expect_ok(demi_close(b));
 	settle();
 	expect(ENOENT, "no such pipe", demi_open_pipe(&b, "names"));
@@ -157,7 +159,7 @@ START_TEST(test_creator_killed)
 {
 	demi_qresult_t qr;
 	struct peer peer;
-	int qd, again;
+	int qd, again, other;
 
 	peer_start(&peer, IN_PROCESS, creator);
 	conform_start();
@@ -172,6 +174,9 @@ START_TEST(test_creator_killed)
 	} while (qr.qr_opcode == DEMI_OPC_POP && qr.qr_value.sga.sga_segs[0].sgaseg_len);
 	ck_assert(qr.qr_opcode == DEMI_OPC_POP || qr.qr_ret == ECONNRESET);
 	expect_ok(demi_create_pipe(&again, "killed"));
+	expect_ok(demi_open_pipe(&other, "killed"));
+	pump(again, other, 1000, 1000, 2);
+	expect_ok(demi_close(other));
 	expect_ok(demi_close(qd));
 	expect_ok(demi_close(again));
 	expect_bufs_out(0);
