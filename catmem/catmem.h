@@ -357,7 +357,7 @@ enum name_kind {
 struct name {
 	char file[224];		/* "t-127.0.0.1:80", below the directory */
 	int lock;		/* descriptor of its lock file */
-	const char *suffix;	/* of the lock file's name */
+	const char *prefix;	/* of the lock file's name */
 	uint16_t port;		/* from name_port(); 0: chosen by the program */
 	bool deaf;		/* no descriptor for who knocks: until the next accept */
 	struct libos_watch watch; /* the rendezvous socket, when it listens */

@@ -22,10 +22,14 @@
 
 /*
  * A name is a file of the rendezvous directory: "t-127.0.0.1:80" is the socket
- * of a TCP-like queue, "t-127.0.0.1:80.lock" says whose the name is, by an
+ * of a TCP-like queue, "l-t-127.0.0.1:80" says whose the name is, by an
  * flock() that dies with its holder. Taking and giving up names is serialised by
  * a lock on ".lock", so that a lock file is never removed under somebody.
  */
+
+/* A pipe may be called anything, so what is not a name begins otherwise. */
+#define LOCK_BOUND "l-"
+#define LOCK_OPENS "o-"	/* of who opens a pipe */
 
 #define EPHEMERAL_FIRST 32768u
 #define EPHEMERAL_LAST 60999u
@@ -199,41 +203,41 @@ static void file_of(char *buf, size_t len, enum name_kind kind, const struct soc
  * somebody's stands in the way of a wildcard. */
 static bool conflicts(struct catmem *cm, enum name_kind kind, const struct sockaddr_in *addr)
 {
-	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = addr->sin_port };
-	char file[64], tail[32];
+	char file[64], head[8], tail[16];
 	bool found = false;
 	struct dirent *d;
 	DIR *dir;
 	int fd;
 
 	if (addr->sin_addr.s_addr) {
-		file_of(file, sizeof(file) - 8, kind, &any);
-		strcat(file, ".lock");
+		snprintf(file, sizeof(file), LOCK_BOUND "%c-0.0.0.0:%u", (char)kind,
+			 ntohs(addr->sin_port));
 		return is_locked(cm, file);
 	}
 	fd = openat(cm->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	dir = fd < 0 ? NULL : fdopendir(fd);
-	snprintf(tail, sizeof(tail), ":%u.lock", ntohs(addr->sin_port));
+	snprintf(head, sizeof(head), LOCK_BOUND "%c-", (char)kind);
+	snprintf(tail, sizeof(tail), ":%u", ntohs(addr->sin_port));
 	while (dir && !found && (d = readdir(dir))) {
 		size_t n = strlen(d->d_name), m = strlen(tail);
 
-		found = d->d_name[0] == (char)kind && n > m && !strcmp(d->d_name + n - m, tail) &&
-			is_locked(cm, d->d_name);
+		found = !strncmp(d->d_name, head, strlen(head)) && n > m &&
+			!strcmp(d->d_name + n - m, tail) && is_locked(cm, d->d_name);
 	}
 	if (dir)
 		closedir(dir);
 	return found;
 }
 
-static int name_take(struct catmem *cm, struct name *name, const char *suffix)
+static int name_take(struct catmem *cm, struct name *name, const char *prefix)
 {
 	char file[sizeof(name->file) + 8];
 	int err;
 
-	snprintf(file, sizeof(file), "%s%s", name->file, suffix);
+	snprintf(file, sizeof(file), "%s%s", prefix, name->file);
 	err = lock_file(cm, file, LOCK_EX | LOCK_NB, &name->lock);
 	name->cm = cm;
-	name->suffix = suffix;
+	name->prefix = prefix;
 	name->watch.fd = -1;
 	return err == EWOULDBLOCK ? EADDRINUSE : err;
 }
@@ -244,7 +248,7 @@ static int bind_locked(struct catmem *cm, enum name_kind kind, const struct sock
 	if (conflicts(cm, kind, addr))
 		return EADDRINUSE;
 	file_of(name->file, sizeof(name->file), kind, addr);
-	return name_take(cm, name, ".lock");
+	return name_take(cm, name, LOCK_BOUND);
 }
 
 /* Somebody may have bound a port by number: then the next one. */
@@ -288,7 +292,7 @@ int name_bind_pipe(struct catmem *cm, const char *pipe, struct name *name)
 	if (err)
 		return err;
 	snprintf(name->file, sizeof(name->file), "%c-%s", NAME_PIPE, pipe);
-	err = name_take(cm, name, ".lock");
+	err = name_take(cm, name, LOCK_BOUND);
 	libos_fd_close(lock);
 	return err == EADDRINUSE ? EEXIST : err;
 }
@@ -304,7 +308,7 @@ void name_drop(struct name *name)
 	int lock = -1, err;
 
 	name_stop(name);
-	snprintf(file, sizeof(file), "%s%s", name->file, name->suffix);
+	snprintf(file, sizeof(file), "%s%s", name->prefix, name->file);
 	err = dir_lock(name->cm, &lock);
 	unlinkat(name->cm->dirfd, file, 0);
 	libos_fd_close(name->lock);
@@ -485,8 +489,8 @@ int name_open_pipe(struct catmem *cm, const char *pipe, struct name *name,
 	if (err)
 		return err;
 	snprintf(name->file, sizeof(name->file), "%c-%s", NAME_PIPE, pipe);
-	snprintf(file, sizeof(file), "%s.lock", name->file);
-	err = is_locked(cm, file) ? name_take(cm, name, ".open") : ENOENT;
+	snprintf(file, sizeof(file), LOCK_BOUND "%s", name->file);
+	err = is_locked(cm, file) ? name_take(cm, name, LOCK_OPENS) : ENOENT;
 	libos_fd_close(lock);
 	if (err)
 		return err == EADDRINUSE ? EBUSY : err;

@@ -78,6 +78,24 @@ START_TEST(test_names)
 }
 END_TEST
 
+/* Whatever names stand beside each other. */
+START_TEST(test_names_alike)
+{
+	static const char *const names[] = { "x.lock", "x.open", "l-x", "l-p-x", "o-p-x", "p-x" };
+	int a, b, other[array_size(names)];
+
+	expect_ok(demi_create_pipe(&a, "x"));
+	for (size_t i = 0; i < array_size(names); i++)
+		expect_ok(demi_create_pipe(&other[i], names[i]));
+	expect(EEXIST, "exists", demi_create_pipe(&b, "x"));
+	for (size_t i = 0; i < array_size(names); i++)
+		expect_ok(demi_close(other[i]));
+	expect(EEXIST, "exists", demi_create_pipe(&b, "x"));
+	expect_ok(demi_open_pipe(&b, "x"));
+	pump(a, b, 1000, 1000, 1);
+}
+END_TEST
+
 /* A pipe is no socket. */
 static int call_rows(int row)
 {
@@ -198,6 +216,7 @@ int main(void)
 	tcase_add_test(tc, test_both_ways);
 	tcase_add_test(tc, test_pushed_before_open);
 	tcase_add_test(tc, test_names);
+	tcase_add_test(tc, test_names_alike);
 	add_rows(tc, test_calls, call_rows);
 
 	tc = conform_tcase(suite, "two parties", false);
