@@ -89,7 +89,7 @@ static int init(struct libos *os, struct libos_ctx **ctx_out)
 	cm->sndbuf = (uint32_t)libos_settings_int(os->settings, "catmem.sndbuf");
 	cm->rcvbuf = (uint32_t)libos_settings_int(os->settings, "catmem.rcvbuf");
 	cm->dir = libos_settings_str(os->settings, "catmem.dir");
-	cm->reserve_fd = libos_fd_own(open("/dev/null", O_RDONLY | O_CLOEXEC));
+	reserve_fd_keep(cm);
 	cm->count = libos_stats_add(&os->stats, count_names, CATMEM_N_COUNTS);
 	err = uids_read(cm);
 	if (!err)

@@ -391,6 +391,9 @@ void name_learn(struct link *link, enum name_kind kind, uint32_t ip, uint16_t po
 void name_unlearn(struct link *link, enum name_kind kind, uint32_t ip, uint16_t port);
 void name_forget(struct link *link);
 void names_fini(struct catmem *cm);
+/* The one descriptor that is kept for when there is no other, and its use. */
+void reserve_fd_keep(struct catmem *cm);
+void reserve_fd_give(struct catmem *cm);
 void name_log_refused(struct catmem *cm, const struct sockaddr_in *addr);
 
 /* ---- option.c: what is remembered; only SNDBUF, RCVBUF and LINGER do anything */

@@ -197,8 +197,8 @@ static int fds_in(struct msghdr *msg)
 	return first;
 }
 
-/* One note; false when there is none, or the other end is gone. */
-static bool note_read(struct link *link)
+/* False when there is none, or the other end is gone. */
+static bool note_take(struct link *link)
 {
 	struct wire_note note;
 	char tail[NOTE_TAIL + 1];
@@ -228,6 +228,24 @@ static bool note_read(struct link *link)
 	if (fd >= 0)
 		close(fd);
 	return true;
+}
+
+/* One note. A descriptor that finds no number is lost, and with it the link, so
+ * there is a number for what brings one: until its memory has been mapped. */
+static bool note_read(struct link *link)
+{
+	uint32_t type = 0;
+	ssize_t n = recv(link->fd, &type, sizeof(type), MSG_PEEK | MSG_DONTWAIT);
+	bool brings = type == WIRE_NOTE_HELLO || type == WIRE_NOTE_REGION, more;
+
+	if (n < 0 && errno == EAGAIN)
+		return false;
+	if (brings)
+		reserve_fd_give(link->cm);
+	more = note_take(link);
+	if (brings)
+		reserve_fd_keep(link->cm);
+	return more;
 }
 
 void link_read_notes(struct link *link, uint32_t max)

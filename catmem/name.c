@@ -326,13 +326,24 @@ static int unix_socket(int *fd_out)
 	return *fd_out < 0 ? errno : 0;
 }
 
-/* Out of descriptors, and nobody who could be told: one is kept for this, so that
- * whoever knocks is turned away instead of being heard for ever. */
-static void turn_away(struct catmem *cm, int listener)
+void reserve_fd_keep(struct catmem *cm)
+{
+	cm->reserve_fd = libos_fd_own(open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
+void reserve_fd_give(struct catmem *cm)
 {
 	libos_fd_close(cm->reserve_fd);
+	cm->reserve_fd = -1;
+}
+
+/* Out of descriptors, and nobody who could be told: whoever knocks is turned away
+ * instead of being heard for ever. */
+static void turn_away(struct catmem *cm, int listener)
+{
+	reserve_fd_give(cm);
 	close(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
-	cm->reserve_fd = libos_fd_own(open("/dev/null", O_RDONLY | O_CLOEXEC));
+	reserve_fd_keep(cm);
 }
 
 /* A link takes one, and two more for as long as its ring is made: EMFILE before

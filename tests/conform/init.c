@@ -600,6 +600,51 @@ START_TEST(test_accept_without_descriptor)
 }
 END_TEST
 
+static void late_sender(int ctl)
+{
+	struct sockaddr_in addr;
+	int qd;
+
+	conform_start();
+	hear(ctl, &addr, sizeof(addr));
+	qd = connect_to(&addr);
+	send_bytes(qd, 10, 1, 0);
+	hear_done(ctl);
+	send_bytes(qd, MIB, 1, 10);
+	recv_bytes(qd, 10, 2, 0);
+	conform_stop();
+}
+
+/* A connection that is there needs none, whatever comes over it first. */
+START_TEST(test_data_without_descriptor)
+{
+	int lqd, qd, taken[100], n = 0;
+	struct sockaddr_in addr;
+	struct rlimit was;
+	struct peer peer;
+
+	peer_start(&peer, IN_PROCESS, late_sender);
+	conform_start();
+	lqd = listener(&addr);
+	getrlimit(RLIMIT_NOFILE, &was);
+	say(peer.ctl, &addr, sizeof(addr));
+	qd = accept_one(lqd);
+	recv_bytes(qd, 10, 1, 0);
+	limit_fds(10);
+	while (n < 100 && (taken[n] = open("/dev/null", O_RDONLY)) >= 0)
+		n++;
+	say_done(peer.ctl);
+	recv_bytes(qd, MIB, 1, 10);
+	while (n-- > 0)
+		close(taken[n]);
+	send_bytes(qd, 10, 2, 0);
+	recv_eof(qd);
+	setrlimit(RLIMIT_NOFILE, &was);
+	conform_stop();
+	peer_join(&peer);
+}
+END_TEST
+
 /* Not even enough to start: an errno and a line, again and again. */
 START_TEST(test_init_without_descriptors)
 {
@@ -650,6 +695,7 @@ int main(void)
 		tcase_add_test(tc, test_full_disk);
 	tcase_add_test(tc, test_descriptors);
 	tcase_add_test(tc, test_accept_without_descriptor);
+	tcase_add_test(tc, test_data_without_descriptor);
 	tcase_add_test(tc, test_init_without_descriptors);
 	return conform_main(suite);
 }
