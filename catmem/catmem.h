@@ -364,7 +364,8 @@ struct name {
 	struct catmem *cm;
 };
 
-/* Takes the name of an address; port 0 picks one. EADDRINUSE. */
+/* Takes the name of an address; port 0 picks one. EADDRINUSE; EAGAIN: the
+ * directory stays locked. */
 int name_bind(struct catmem *cm, enum name_kind kind, struct sockaddr_in *addr,
 	      struct name *name);
 /* Takes a pipe's name. EEXIST. */

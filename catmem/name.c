@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/time.h"
 #include "catmem/catmem.h"
 #include "libos/fds.h"
 #include "libos/log.h"
@@ -30,6 +31,9 @@
 /* A pipe may be called anything, so what is not a name begins otherwise. */
 #define LOCK_BOUND "l-"
 #define LOCK_OPENS "o-"	/* of who opens a pipe */
+
+#define TAKE_PATIENCE NSEC_PER_SEC
+#define DROP_PATIENCE (10 * NSEC_PER_MSEC)
 
 #define EPHEMERAL_FIRST 32768u
 #define EPHEMERAL_LAST 60999u
@@ -66,28 +70,41 @@ static int file_open(struct catmem *cm, const char *file)
 				   mode));
 }
 
-/* Opens a file and locks it: EWOULDBLOCK if somebody else has. */
-static int lock_file(struct catmem *cm, const char *file, int how, int *fd_out)
+/* EAGAIN if somebody else keeps it locked for so long: he may be stopped. */
+static int lock_fd(int fd, uint64_t patience)
 {
-	int fd = file_open(cm, file);
-	int err;
+	uint64_t end = patience ? time_now() + patience : 0;
+	struct timespec nap = { 0, 20000 };
 
-	if (fd < 0)
-		return errno;
-	if (flock(fd, how) < 0) {
-		err = errno;
-		libos_fd_close(fd);
-		return err;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return errno;
+		if (!end || time_now() >= end)
+			return EAGAIN;
+		nanosleep(&nap, NULL);
+		nap.tv_nsec += nap.tv_nsec < 1000000 ? nap.tv_nsec : 0;
 	}
-	*fd_out = fd;
 	return 0;
 }
 
-static int dir_lock(struct catmem *cm, int *fd_out)
+/* Opens a file and locks it. */
+static int lock_file(struct catmem *cm, const char *file, uint64_t patience, int *fd_out)
+{
+	int fd = file_open(cm, file);
+	int err = fd < 0 ? errno : lock_fd(fd, patience);
+
+	if (err)
+		libos_fd_close(fd);
+	else
+		*fd_out = fd;
+	return err;
+}
+
+static int dir_lock(struct catmem *cm, uint64_t patience, int *fd_out)
 {
 	int err = dir_open(cm);
 
-	return err ? err : lock_file(cm, ".lock", LOCK_EX, fd_out);
+	return err ? err : lock_file(cm, ".lock", patience, fd_out);
 }
 
 /* Is somebody alive behind this lock file? */
@@ -235,11 +252,11 @@ static int name_take(struct catmem *cm, struct name *name, const char *prefix)
 	int err;
 
 	snprintf(file, sizeof(file), "%s%s", prefix, name->file);
-	err = lock_file(cm, file, LOCK_EX | LOCK_NB, &name->lock);
+	err = lock_file(cm, file, 0, &name->lock);
 	name->cm = cm;
 	name->prefix = prefix;
 	name->watch.fd = -1;
-	return err == EWOULDBLOCK ? EADDRINUSE : err;
+	return err == EAGAIN ? EADDRINUSE : err;
 }
 
 static int bind_locked(struct catmem *cm, enum name_kind kind, const struct sockaddr_in *addr,
@@ -273,7 +290,7 @@ static int bind_ephemeral(struct catmem *cm, enum name_kind kind, struct sockadd
 int name_bind(struct catmem *cm, enum name_kind kind, struct sockaddr_in *addr,
 	      struct name *name)
 {
-	int lock = -1, err = dir_lock(cm, &lock);
+	int lock = -1, err = dir_lock(cm, TAKE_PATIENCE, &lock);
 
 	if (err)
 		return err;
@@ -287,7 +304,7 @@ int name_bind(struct catmem *cm, enum name_kind kind, struct sockaddr_in *addr,
 
 int name_bind_pipe(struct catmem *cm, const char *pipe, struct name *name)
 {
-	int lock = -1, err = dir_lock(cm, &lock);
+	int lock = -1, err = dir_lock(cm, TAKE_PATIENCE, &lock);
 
 	if (err)
 		return err;
@@ -309,8 +326,9 @@ void name_drop(struct name *name)
 
 	name_stop(name);
 	snprintf(file, sizeof(file), "%s%s", name->prefix, name->file);
-	err = dir_lock(name->cm, &lock);
-	unlinkat(name->cm->dirfd, file, 0);
+	err = dir_lock(name->cm, DROP_PATIENCE, &lock);
+	if (!err) /* else it stays, for the next who takes the name */
+		unlinkat(name->cm->dirfd, file, 0);
 	libos_fd_close(name->lock);
 	if (!err)
 		libos_fd_close(lock);
@@ -495,7 +513,7 @@ int name_open_pipe(struct catmem *cm, const char *pipe, struct name *name,
 		   struct link **link_out)
 {
 	char file[sizeof(name->file) + 8];
-	int lock = -1, err = dir_lock(cm, &lock);
+	int lock = -1, err = dir_lock(cm, TAKE_PATIENCE, &lock);
 
 	if (err)
 		return err;

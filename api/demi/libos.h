@@ -56,7 +56,8 @@ DEMI_EXPORT int demi_socket(int *sockqd_out, int domain, int type, int protocol)
  * ENOTSUP: family not AF_INET; EBADF; EISCONN: connected; EADDRINUSE: taken;
  * EADDRNOTAVAIL: not an address of this host (catmem: every address is);
  * EACCES: a port that needs privilege; ENOTSUP: a pipe; EMFILE, ENFILE, ENOMEM,
- * ENOSPC: out of descriptors, memory or room (catmem makes files); ENOSYS.
+ * ENOSPC: out of descriptors, memory or room (catmem makes files); EAGAIN: another
+ * process keeps catmem's names locked; ENOSYS.
  */
 DEMI_EXPORT int demi_bind(int sockqd, const struct sockaddr *addr, socklen_t size);
 
@@ -86,8 +87,8 @@ DEMI_EXPORT int demi_accept(demi_qtoken_t *qt_out, int sockqd);
  * After a failed connect the queue is as new and may be tried again.
  *
  * 0; EINVAL: qt_out or addr NULL, or size short; ENOTSUP: family, or a pipe;
- * EBADF; EOPNOTSUPP: listening; EINPROGRESS: connecting; EISCONN; ENOMEM;
- * ENOSYS. Completes FAILED with ECONNREFUSED, ETIMEDOUT, ENETUNREACH,
+ * EBADF; EOPNOTSUPP: listening; EINPROGRESS: connecting; EISCONN; ENOMEM; EAGAIN:
+ * a datagram queue could not be bound (as demi_bind()); ENOSYS. Completes FAILED with ECONNREFUSED, ETIMEDOUT, ENETUNREACH,
  * EHOSTUNREACH, ECONNRESET, ECANCELED, EADDRNOTAVAIL (no port left), EACCES.
  */
 DEMI_EXPORT int demi_connect(demi_qtoken_t *qt_out, int sockqd,
@@ -126,9 +127,9 @@ DEMI_EXPORT int demi_push(demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *s
  * not bound gets an ephemeral port from its first call.
  *
  * Errors as demi_push(); EINVAL also for addr NULL, and on a datagram queue for
- * size short or port 0; ENOTSUP: family of a datagram's address not AF_INET, or a pipe;
- * EADDRINUSE, EADDRNOTAVAIL (no port left), EMFILE, ENFILE, ENOSPC: a datagram
- * queue that is not bound could not be.
+ * size short or port 0; ENOTSUP: family of a datagram's address not AF_INET, or a
+ * pipe; EADDRINUSE, EADDRNOTAVAIL (no port left), EMFILE, ENFILE, ENOSPC, EAGAIN
+ * (as demi_bind()): a datagram queue that is not bound could not be.
  */
 DEMI_EXPORT int demi_pushto(demi_qtoken_t *qt_out, int sockqd,
 			    const demi_sgarray_t *sga,
@@ -180,7 +181,8 @@ DEMI_EXPORT int demi_getpeername(int qd, struct sockaddr *addr, socklen_t *addrl
  * 0; EINVAL: a NULL argument, an empty name, or one with '/' or over 200 bytes;
  * EEXIST: create of a living one; ENOENT: open of none; EBUSY: open of one that
  * is open; ENOTSUP: a backend without shared memory; EACCES: a pipe of another
- * user; EMFILE, ENOMEM, ENOSPC; ENOSYS.
+ * user; EMFILE, ENOMEM, ENOSPC; EAGAIN: another process keeps the names locked;
+ * ENOSYS.
  */
 DEMI_EXPORT int demi_create_pipe(int *memqd_out, const char *name);
 DEMI_EXPORT int demi_open_pipe(int *memqd_out, const char *name);

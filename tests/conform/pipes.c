@@ -3,8 +3,12 @@
  */
 #include "tests/conform/conform.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,6 +97,42 @@ START_TEST(test_names_alike)
 	expect(EEXIST, "exists", demi_create_pipe(&b, "x"));
 	expect_ok(demi_open_pipe(&b, "x"));
 	pump(a, b, 1000, 1000, 1);
+}
+END_TEST
+
+static void sockets_locked(void)
+{
+	int stream = stream_socket(), dgram = dgram_socket();
+	struct sockaddr_in a = address(0), to = address(9);
+	demi_sgarray_t sga = alloc(10);
+	demi_qtoken_t qt;
+
+	expect(EAGAIN, "names locked", demi_bind(stream, SA(&a), sizeof(a)));
+	expect(EAGAIN, "names locked", demi_connect(&qt, dgram, SA(&to), sizeof(to)));
+	expect(EAGAIN, "names locked", demi_pushto(&qt, dgram, &sga, SA(&to), sizeof(to)));
+	expect_ok(demi_sgafree(&sga));
+}
+
+/* Somebody keeps the directory's lock, being stopped or malicious: an errno, after
+ * a while. What is closed meanwhile is free. */
+START_TEST(test_names_locked)
+{
+	char path[4096];
+	int fd, a, b, c;
+
+	expect_ok(demi_create_pipe(&a, "first"));
+	expect_ok(demi_create_pipe(&b, "second"));
+	snprintf(path, sizeof(path), "%s/catmem/.lock", getenv("CLOWDER_RUNTIME_DIR"));
+	fd = open(path, O_RDWR);
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	expect(EAGAIN, "names locked", demi_create_pipe(&c, "third"));
+	expect(EAGAIN, "names locked", demi_open_pipe(&c, "first"));
+	if (!conform_has(CAP_TCP))
+		sockets_locked();
+	expect_ok(demi_close(b));
+	close(fd);
+	expect_ok(demi_create_pipe(&b, "second"));
+	expect_ok(demi_open_pipe(&c, "first"));
 }
 END_TEST
 
@@ -217,6 +257,7 @@ int main(void)
 	tcase_add_test(tc, test_pushed_before_open);
 	tcase_add_test(tc, test_names);
 	tcase_add_test(tc, test_names_alike);
+	tcase_add_test(tc, test_names_locked);
 	add_rows(tc, test_calls, call_rows);
 
 	tc = conform_tcase(suite, "two parties", false);
