@@ -62,12 +62,22 @@ static const char *dir_path(struct catmem *cm, char *buf, size_t len)
 	return cm->dir ? cm->dir : libos_rundir_path(buf, len);
 }
 
+/* Where several users share the directory, none may be kept out by our umask, and
+ * a file of another's there must not be opened with O_CREAT (protected_regular). */
 static int file_open(struct catmem *cm, const char *file)
 {
-	mode_t mode = cm->n_uids ? 0666 : 0600;
+	const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC;
+	int fd;
 
-	return libos_fd_own(openat(cm->dirfd, file, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-				   mode));
+	do {
+		fd = openat(cm->dirfd, file, flags);
+		if (fd >= 0 || errno != ENOENT)
+			break;
+		fd = openat(cm->dirfd, file, flags | O_CREAT | O_EXCL, 0600);
+		if (fd >= 0 && cm->n_uids)
+			fchmod(fd, 0666);
+	} while (fd < 0 && errno == EEXIST);
+	return libos_fd_own(fd);
 }
 
 /* EAGAIN if somebody else keeps it locked for so long: he may be stopped. */
