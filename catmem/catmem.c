@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/time.h"
 #include "libos/fds.h"
 #include "libos/log.h"
 
@@ -18,6 +19,8 @@ static const struct libos_key keys[] = {
 	  .max = 1 << 30 },
 	{ .name = "catmem.rcvbuf", .type = LIBOS_KEY_INT, .def = "1M", .min = 4096,
 	  .max = 1 << 30 },
+	{ .name = "catmem.fin_wait_s", .type = LIBOS_KEY_INT, .def = "60", .min = 1,
+	  .max = 86400 },
 	{ .name = "catmem.peer_uids", .type = LIBOS_KEY_LIST },
 	{ .name = "catmem.dir", .type = LIBOS_KEY_STRING },
 	{ .name = NULL },
@@ -88,6 +91,9 @@ static int init(struct libos *os, struct libos_ctx **ctx_out)
 		list_init(&cm->routes[i]);
 	cm->sndbuf = (uint32_t)libos_settings_int(os->settings, "catmem.sndbuf");
 	cm->rcvbuf = (uint32_t)libos_settings_int(os->settings, "catmem.rcvbuf");
+	cm->fin_wait = (uint64_t)libos_settings_int(os->settings, "catmem.fin_wait_s") *
+		       NSEC_PER_SEC;
+	cm->chores_at = TIME_NEVER;
 	cm->dir = libos_settings_str(os->settings, "catmem.dir");
 	reserve_fd_keep(cm);
 	cm->count = libos_stats_add(&os->stats, count_names, CATMEM_N_COUNTS);
@@ -288,13 +294,23 @@ static bool poll_links(struct catmem *cm)
 	return moved;
 }
 
+/* What is looked at now and then. */
+static void chores(struct catmem *cm)
+{
+	cm->chores_at = TIME_NEVER;
+	if (!list_empty(&cm->hoards))
+		hoards_look(cm);
+	if (!list_empty(&cm->closing))
+		closing_look(cm);
+}
+
 static bool catmem_poll(struct libos_ctx *ctx, uint64_t now)
 {
 	struct catmem *cm = catmem_of(ctx);
 	bool moved;
 
-	if (unlikely(!list_empty(&cm->hoards)) && now >= cm->hoards_look)
-		hoards_look(cm);
+	if (unlikely(now >= cm->chores_at))
+		chores(cm);
 	if (likely(cm->n_hot == 1))
 		moved = poll_only_link(list_first(&cm->hot, struct link, hot_node));
 	else
@@ -336,8 +352,8 @@ static bool catmem_sleep_prepare(struct libos_ctx *ctx, uint64_t *deadline)
 
 	if (cm->n_doomed || !list_empty(&cm->touched))
 		return false;
-	if (!list_empty(&cm->hoards))
-		look_soon(cm, deadline);
+	if (*deadline > cm->chores_at)
+		*deadline = cm->chores_at;
 	for (struct list *pos = cm->hot.next; pos != &cm->hot; pos = pos->next) {
 		struct link *link = container_of(pos, struct link, hot_node);
 

@@ -185,7 +185,8 @@ struct catmem {
 	struct list listeners;
 	struct list pipes;	/* created, not yet opened */
 	struct list hoards;	/* connections whose program frees nothing */
-	uint64_t hoards_look;	/* when it is looked whether it has, ns */
+	uint64_t chores_at;	/* when hoards and closing are looked at next, ns */
+	uint64_t fin_wait;	/* ns */
 	struct list routes[CATMEM_ROUTES];
 	uint32_t n_hot;
 	struct region **regions;
@@ -214,6 +215,12 @@ struct catmem {
 static inline struct catmem *catmem_of(struct libos_ctx *ctx)
 {
 	return (struct catmem *)ctx;
+}
+
+static inline void chores_within(struct catmem *cm, uint64_t ns)
+{
+	if (cm->chores_at > cm->os->now + ns)
+		cm->chores_at = cm->os->now + ns;
 }
 
 static inline void catmem_count(struct catmem *cm, enum catmem_count what, int64_t n)
@@ -451,6 +458,7 @@ struct conn {
 	struct list node;	/* of cm->closing, or of its listener */
 	struct listener *listener;
 	struct libos_op *close_op;
+	uint64_t fin_since;	/* when it was closed, and its FIN out, ns; 0: not yet */
 	struct sock_options options;
 	struct sockaddr_in local, remote;
 	uint16_t port;		/* from name_port(); 0: none */
@@ -488,6 +496,8 @@ void conn_push_cancelled(struct conn *conn);
 void conn_link_gone(struct conn *conn);
 /* Who waits takes the place of those that have gone from backlogs. */
 void conn_backlogs_move(struct catmem *cm);
+/* Resets who was closed long ago and still has no answer. */
+void closing_look(struct catmem *cm);
 void conn_free(struct conn *conn);
 bool conn_owes(const struct conn *conn);
 

@@ -242,6 +242,7 @@ void conn_close(struct libos_queue *q, struct libos_op *op)
 	}
 	list_del(&conn->node);
 	list_add_tail(&conn->cm->closing, &conn->node);
+	chores_within(conn->cm, conn->cm->fin_wait / 4);
 	if (conn->options.linger_s == 0) {
 		conn_out_drop(conn);
 		libos_queue_fail_pushes(q, ECONNRESET);
@@ -251,6 +252,35 @@ void conn_close(struct libos_queue *q, struct libos_op *op)
 		conn->fin_owed = true;
 	}
 	say_now(conn);
+}
+
+/* All it was to be told is in its ring, but it does not answer, or not close. */
+static bool overdue(struct conn *conn)
+{
+	uint64_t now = conn->cm->os->now;
+
+	if (!conn->link || !conn->fin_sent || conn->finished || conn->err)
+		return false;
+	if (!conn->fin_since)
+		conn->fin_since = now;
+	return now - conn->fin_since >= conn->cm->fin_wait;
+}
+
+/* As a TCP whose program has closed gives up at last. What was pushed is there: a
+ * peer that reads it later meets its end before the reset. */
+void closing_look(struct catmem *cm)
+{
+	struct list *pos, *tmp;
+
+	chores_within(cm, cm->fin_wait / 4);
+	list_for_each_safe(pos, tmp, &cm->closing) {
+		struct conn *conn = container_of(pos, struct conn, node);
+
+		if (!overdue(conn))
+			continue;
+		link_reply(conn->link, WIRE_RESET, conn->peer, ECONNRESET);
+		conn_fail(conn, ETIMEDOUT);
+	}
 }
 
 bool conn_owes(const struct conn *conn)

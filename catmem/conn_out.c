@@ -347,6 +347,7 @@ static bool send_credit(struct conn *conn)
 		return true;
 	if (unlikely(is_hoarded(conn))) {
 		list_add_tail(&conn->cm->hoards, &conn->hoard_node);
+		chores_within(conn->cm, MEMORY_RETRY_NS);
 		return true;
 	}
 	if (!send_word(conn, WIRE_CREDIT, conn->credit))
@@ -368,7 +369,6 @@ void hoards_look(struct catmem *cm)
 		list_del(&conn->hoard_node);
 		conn_want_send(conn);
 	}
-	cm->hoards_look = cm->os->now + MEMORY_RETRY_NS;
 }
 
 static bool send_fin(struct conn *conn)

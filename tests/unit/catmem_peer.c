@@ -817,6 +817,26 @@ START_TEST(dies_while_its_bytes_are_read)
 }
 END_TEST
 
+/* The server closes after our end of stream; it does not wait for ever for what we
+ * say to that. */
+START_TEST(end_is_not_acknowledged)
+{
+	struct wire_data msg = { .conn = 0 };
+	union slot answer;
+	struct liar l;
+	uint32_t tag;
+
+	liar_open(&l);
+	msg.conn = l.conn;
+	raw_slot(&l.p, wire_tag(WIRE_FIN, 0, 0), &msg, sizeof(msg));
+	raw_expect(&l.p, WIRE_FIN, &tag, &answer);
+	raw_expect(&l.p, WIRE_RESET, &tag, &answer);
+	ck_assert_uint_eq(answer.data.conn, 1);
+	echo_once(honest_open(), 1000, 7);
+	raw_close(&l.p);
+}
+END_TEST
+
 START_TEST(connection_nobody_listens_for)
 {
 	union {
@@ -974,6 +994,7 @@ static void setup(void)
 	setenv("CLOWDER_RUNTIME_DIR", dir, 1);
 	setenv("LIBOS", "catmem", 1);
 	setenv("CLOWDER_LOG", "error", 1);
+	setenv("CLOWDER_CATMEM_FIN_WAIT_S", "1", 1);
 	server_addr.sin_port = htons(PORT);
 	server_addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	atomic_store(&server_up, false);
@@ -1024,6 +1045,7 @@ int main(void)
 	tcase_add_loop_test(tc, bad_half_is_refused, 0, (int)array_size(halves));
 	tcase_add_test(tc, late_messages_are_ignored);
 	tcase_add_test(tc, dies_while_its_bytes_are_read);
+	tcase_add_test(tc, end_is_not_acknowledged);
 	tcase_add_test(tc, connection_nobody_listens_for);
 	tcase_add_loop_test(tc, nobody_is_kept_from_others, 0, (int)array_size(endless));
 	tcase_add_loop_test(tc, speaks_before_it_accepts, 0, (int)array_size(early));
