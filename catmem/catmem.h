@@ -320,14 +320,15 @@ static inline void link_publish_data(struct link *link, struct wire_data *msg, u
 /* It has something to say, and room for it, but no memory: nobody will kick it. */
 static inline bool link_waits_for_memory(const struct link *link)
 {
-	return !list_empty(&link->sending) && !link->blocked && !link->want_out;
+	return (!list_empty(&link->sending) || link->dgrams.n) && !link->blocked &&
+	       !link->want_out;
 }
 
 /* Nothing has come and nothing waits to go; every 64th pass looks closely. */
 static inline bool link_is_quiet(const struct link *link)
 {
 	return ring_is_quiet(&link->ring) && !link->n_returns && !link->blocked &&
-	       list_empty(&link->sending) && link->idle_passes % 64 != 63;
+	       list_empty(&link->sending) && !link->dgrams.n && link->idle_passes % 64 != 63;
 }
 
 /* Makes sure that the peer knows a region of ours: 0, EAGAIN. */

@@ -530,6 +530,8 @@ void link_flush(struct link *link)
 	link->touched = false; /* what that published is seen to here */
 	if (link->state != LINK_UP || link->broken)
 		return;
+	if (unlikely(!link->hot && link_waits_for_memory(link)))
+		link_make_hot(link); /* its passes try again */
 	flags = (link->published ? RING_SLEEPS_FOR_DATA : 0u) |
 		(link->released ? RING_SLEEPS_FOR_SPACE : 0u);
 	link->published = link->released = false;
@@ -645,7 +647,7 @@ bool link_poll(struct link *link)
 		if (link->n_returns)
 			returns_send(link);
 	}
-	if (unlikely(link->blocked || !list_empty(&link->sending)))
+	if (unlikely(link->blocked || !list_empty(&link->sending) || link->dgrams.n))
 		link_send(link);
 	return n > 0;
 }

@@ -318,6 +318,80 @@ START_TEST(test_pass_on_at_limit)
 }
 END_TEST
 
+static void dgram_source(int ctl)
+{
+	struct sockaddr_in addr;
+	demi_sgarray_t sga;
+	demi_qtoken_t qt;
+	char c;
+
+	conform_start();
+	hear(ctl, &addr, sizeof(addr));
+	sga = alloc_filled(50000, 1, 0);
+	expect_ok(demi_pushto(&qt, bound_socket(SOCK_DGRAM, NULL), &sga, SA(&addr), sizeof(addr)));
+	finish_ok(qt, DEMI_OPC_PUSH);
+	while (recv(ctl, &c, 1, MSG_DONTWAIT) != 1)
+		settle();
+	conform_stop();
+}
+
+static void dgram_sink(int ctl)
+{
+	int qd;
+	struct sockaddr_in addr;
+
+	conform_start();
+	qd = bound_socket(SOCK_DGRAM, &addr);
+	say(ctl, &addr, sizeof(addr));
+	finish_bytes(pop(qd), 50000, 1, 0);
+	say_done(ctl);
+	conform_stop();
+}
+
+/* The same with datagrams: it goes as soon as there is memory, with nothing else
+ * to set it going. */
+START_TEST(test_pass_on_datagram)
+{
+	static demi_sgarray_t held[2000];
+	struct peer from, to;
+	struct sockaddr_in addr;
+	demi_sgarray_t sga;
+	unsigned n = 0;
+	demi_qtoken_t qt;
+	char c;
+	int qd;
+
+	peer_start(&from, IN_PROCESS, dgram_source);
+	peer_start(&to, IN_PROCESS, dgram_sink);
+	setenv("CLOWDER_POOL_MAX_BYTES", "16M", 1);
+	conform_start();
+	qd = bound_socket(SOCK_DGRAM, &addr);
+	say(from.ctl, &addr, sizeof(addr));
+	sga = popped(qd);
+	hear(to.ctl, &addr, sizeof(addr));
+	while (n < array_size(held) && (held[n] = demi_sgaalloc(LEN)).sga_numsegs)
+		n++;
+	expect_ok(demi_pushto(&qt, qd, &sga, SA(&addr), sizeof(addr)));
+	finish_ok(qt, DEMI_OPC_PUSH);
+	expect_ok(demi_sgafree(&sga));
+	settle();
+	while (n--)
+		expect_ok(demi_sgafree(&held[n]));
+	qt = pop(qd);		/* sleeps until something comes */
+	for (int i = 0; recv(to.ctl, &c, 1, MSG_DONTWAIT) != 1; i++) {
+		const struct timespec ts = { 0, 100000000 };
+		demi_qresult_t qr;
+
+		ck_assert_int_lt(i, 100);
+		expect(ETIMEDOUT, NULL, demi_wait(&qr, qt, &ts));
+	}
+	say_done(from.ctl);
+	conform_stop();
+	peer_join(&from);
+	peer_join(&to);
+}
+END_TEST
+
 /* Takes in as many MiB as it is told, frees all, answers with a little. */
 static void answerer(int ctl)
 {
@@ -724,6 +798,7 @@ int main(void)
 	tcase_add_test(tc, test_hoarder_at_limit);
 	tcase_add_test(tc, test_hoarder_of_small);
 	tcase_add_test(tc, test_pass_on_at_limit);
+	tcase_add_test(tc, test_pass_on_datagram);
 	tcase_add_test(tc, test_answer_at_limit);
 	return conform_main(suite);
 }
