@@ -55,7 +55,7 @@ enum catmem_count {
 
 /* One memfd of ours that peers may map; area->priv of its area. */
 struct region {
-	uint32_t id;		/* never used again */
+	uint32_t id;		/* see wire.h */
 	int fd;			/* read-only, to be sent to peers */
 };
 
@@ -160,9 +160,9 @@ struct link {
 	struct list sending;	/* connections with something to say */
 	struct fifo dgrams;	/* datagrams that wait for room */
 	uint32_t dgram_charge;	/* of datagrams that the peer holds */
-	struct foreign **foreigns; /* by id */
+	struct foreign **foreigns; /* by the low bits of their names */
 	uint32_t n_foreigns, n_mapped;
-	uint8_t *announced;	/* bitmap of our regions' ids */
+	uint8_t *announced;	/* bitmap of our regions, by the same */
 	uint32_t n_announced;
 	uint32_t n_gathers;	/* buffers of small messages that nobody has popped */
 	uint32_t borrowed;	/* loans of the peer that we hold, `returns` apart */
@@ -189,8 +189,9 @@ struct catmem {
 	uint64_t fin_wait;	/* ns */
 	struct list routes[CATMEM_ROUTES];
 	uint32_t n_hot;
-	struct region **regions;
-	uint32_t next_region;
+	struct region **regions; /* by the low bits of their names */
+	uint32_t n_regions;	/* slots */
+	uint32_t next_region;	/* high bits of the next name */
 	/* names */
 	const char *dir;	/* catmem.dir, or NULL: below the runtime directory */
 	int dirfd;		/* of it; -1: not yet */

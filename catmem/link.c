@@ -57,12 +57,12 @@ int link_note(struct link *link, const struct wire_note *note, const void *tail,
 	return err;
 }
 
-static int announced_grow(struct link *link, uint32_t id)
+static int announced_grow(struct link *link, uint32_t slot)
 {
 	uint32_t n = link->n_announced ? link->n_announced : 64;
 	uint8_t *bits;
 
-	while (n <= id)
+	while (n <= slot)
 		n *= 2;
 	bits = realloc(link->announced, n / 8);
 	if (!bits)
@@ -73,7 +73,7 @@ static int announced_grow(struct link *link, uint32_t id)
 	return 0;
 }
 
-static int announce(struct link *link, const struct region *region)
+static int announce(struct link *link, const struct region *region, uint32_t slot)
 {
 	off_t size = lseek(region->fd, 0, SEEK_END);
 	struct wire_note note = { .type = WIRE_NOTE_REGION, .value = region->id,
@@ -85,21 +85,22 @@ static int announce(struct link *link, const struct region *region)
 		libos_watch_mod(link->cm->os, &link->watch, EPOLLIN | EPOLLOUT);
 	}
 	if (!err)
-		link->announced[region->id / 8] |= (uint8_t)(1u << region->id % 8);
+		link->announced[slot / 8] |= (uint8_t)(1u << slot % 8);
 	return err == 0 || err == ENOMEM ? err : EAGAIN; /* a dead peer shows soon */
 }
 
 int link_announce(struct link *link, const struct region *region)
 {
+	uint32_t slot = wire_region_slot(region->id);
 	int err = 0;
 
-	if (region->id >= link->n_announced)
-		err = announced_grow(link, region->id);
+	if (slot >= link->n_announced)
+		err = announced_grow(link, slot);
 	if (err)
 		return err;
-	if (likely(link->announced[region->id / 8] & 1u << region->id % 8))
+	if (likely(link->announced[slot / 8] & 1u << slot % 8))
 		return 0;
-	return announce(link, region);
+	return announce(link, region, slot);
 }
 
 void link_make_hot(struct link *link)

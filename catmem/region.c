@@ -35,7 +35,6 @@
 
 #define MAX_MAPPED 32768u	/* of them at a time: half of what Linux maps for a process */
 #define RESERVE_SIZE 128u	/* bytes of a buffer of the reserve */
-#define MAX_FOREIGNS (1u << 16)	/* regions of one peer, ever */
 
 /* Over RLIMIT_FSIZE is a signal, not an errno: asked first. */
 static int memfd_fill(int fd, size_t size)
@@ -104,18 +103,23 @@ static void *reserve(size_t size, size_t align)
 
 static int regions_add(struct catmem *cm, struct region *r)
 {
-	uint32_t n = cm->next_region;
+	uint32_t slot = 0, n = cm->n_regions;
 	struct region **regions;
 
-	if (!(n & (n - 1))) { /* at each power of two, room for as many again */
-		regions = realloc(cm->regions, (n ? n * 2 : 1) * sizeof(*regions));
+	while (slot < n && cm->regions[slot])
+		slot++;
+	if (slot == WIRE_REGIONS_MAX)
+		return ENOMEM;
+	if (slot == n) {
+		regions = realloc(cm->regions, (n ? n * 2 : 8) * sizeof(*regions));
 		if (!regions)
 			return ENOMEM;
+		cm->n_regions = n ? n * 2 : 8;
+		memset(regions + n, 0, (cm->n_regions - n) * sizeof(*regions));
 		cm->regions = regions;
 	}
-	r->id = n;
-	cm->regions[n] = r;
-	cm->next_region++;
+	r->id = cm->next_region++ << WIRE_REGION_BITS | slot;
+	cm->regions[slot] = r;
 	return 0;
 }
 
@@ -153,15 +157,18 @@ static void mem_unmap(void *arg, void *addr, size_t size, void *priv)
 	struct catmem *cm = arg;
 	struct region *r = priv;
 	struct wire_note note = { .type = WIRE_NOTE_WITHDRAW, .value = r->id };
+	uint32_t slot = wire_region_slot(r->id);
 	struct list *pos, *tmp;
 
 	list_for_each_safe(pos, tmp, &cm->links) {
 		struct link *link = container_of(pos, struct link, node);
 
-		if (r->id < link->n_announced && link->announced[r->id / 8] & 1u << r->id % 8)
-			link_note(link, &note, NULL, 0, -1); /* lost: mapped for longer */
+		if (slot >= link->n_announced || !(link->announced[slot / 8] & 1u << slot % 8))
+			continue;
+		link_note(link, &note, NULL, 0, -1); /* lost: until its number is used again */
+		link->announced[slot / 8] &= (uint8_t)~(1u << slot % 8);
 	}
-	cm->regions[r->id] = NULL;
+	cm->regions[slot] = NULL;
 	libos_fd_close(r->fd);
 	munmap(addr, size);
 	free(r);
@@ -315,7 +322,10 @@ int region_map_foreign(int fd, size_t size, size_t align, void **addr_out)
 
 struct foreign *foreign_find(struct link *link, uint32_t id)
 {
-	return id < link->n_foreigns ? link->foreigns[id] : NULL;
+	uint32_t slot = wire_region_slot(id);
+	struct foreign *f = slot < link->n_foreigns ? link->foreigns[slot] : NULL;
+
+	return f && f->id == id ? f : NULL;
 }
 
 struct libos_buf *foreign_find_buf(struct libos_area *area, const void *addr, uint32_t len)
@@ -371,12 +381,12 @@ static void foreign_buf_release(struct libos_buf *buf)
 	foreign_maybe_free(f);
 }
 
-static int foreigns_grow(struct link *link, uint32_t id)
+static int foreigns_grow(struct link *link, uint32_t slot)
 {
 	uint32_t n = link->n_foreigns ? link->n_foreigns : 8;
 	struct foreign **foreigns;
 
-	while (n <= id)
+	while (n <= slot)
 		n *= 2;
 	if (n == link->n_foreigns)
 		return 0;
@@ -400,6 +410,7 @@ static bool is_mapped(const struct link *link, ino_t ino)
 
 int foreign_add(struct link *link, uint32_t id, size_t size, int fd)
 {
+	uint32_t slot = wire_region_slot(id);
 	struct foreign *f;
 	struct stat st;
 	void *base;
@@ -409,12 +420,14 @@ int foreign_add(struct link *link, uint32_t id, size_t size, int fd)
 		return errno;
 	if (link->n_mapped >= MAX_MAPPED || is_mapped(link, st.st_ino))
 		return EPROTO;
-	if (id >= MAX_FOREIGNS || foreign_find(link, id) || !size || size % LIBOS_UNIT_SIZE ||
+	if (slot >= WIRE_REGIONS_MAX || foreign_find(link, id) || !size || size % LIBOS_UNIT_SIZE ||
 	    size > (1ul << LIBOS_CLASS_MAX_SHIFT))
 		return EPROTO;
-	err = foreigns_grow(link, id);
+	err = foreigns_grow(link, slot);
 	if (err)
 		return err;
+	if (link->foreigns[slot]) /* the word that it was withdrawn was lost */
+		foreign_withdraw(link, link->foreigns[slot]->id);
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return ENOMEM;
@@ -435,7 +448,7 @@ int foreign_add(struct link *link, uint32_t id, size_t size, int fd)
 	err = libos_area_add(link->cm->os, &f->area);
 	if (err)
 		goto err_unmap;
-	link->foreigns[id] = f;
+	link->foreigns[slot] = f;
 	link->n_mapped++;
 	return 0;
 
@@ -456,7 +469,7 @@ void foreign_withdraw(struct link *link, uint32_t id)
 		link_break(link, "withdrew memory that it lends");
 		return;
 	}
-	link->foreigns[id] = NULL;
+	link->foreigns[wire_region_slot(id)] = NULL;
 	link->n_mapped--;
 	foreign_free(f);
 }

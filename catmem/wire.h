@@ -59,6 +59,16 @@ static inline uint32_t wire_tag_len(uint32_t tag)
 	return tag >> 16;
 }
 
+/* A region's name: the low bits are used again, with others above them, so that a
+ * reference never meets the memory that had them before. */
+#define WIRE_REGION_BITS 16u
+#define WIRE_REGIONS_MAX 0xffffu /* live at once */
+
+static inline uint32_t wire_region_slot(uint32_t id)
+{
+	return id & ((1u << WIRE_REGION_BITS) - 1);
+}
+
 /*
  * Bytes by reference. region is the sender's, or WIRE_YOURS: then they lie in
  * what the receiver itself lent as `lent`. loan names this reference until it is

@@ -303,7 +303,7 @@ static void region_under_two_numbers(struct liar *l)
 
 static void region_far(struct liar *l)
 {
-	announce(l, UINT32_MAX - 1, REGION_SIZE, REGION_SIZE, true, RAW_SEALED);
+	announce(l, WIRE_REGIONS_MAX, REGION_SIZE, REGION_SIZE, true, RAW_SEALED);
 }
 
 static void bad_sequence(struct liar *l)
@@ -628,6 +628,45 @@ START_TEST(reset_returns_loans)
 	raw_slot(&l.p, wire_tag(WIRE_RESET, 0, 0), &(struct wire_data){ .conn = l.conn }, 12);
 	raw_expect(&l.p, WIRE_RETURN, &tag, &answer);
 	ck_assert_uint_eq(answer.data.conn, 77); /* the first of the loans */
+	raw_close(&l.p);
+}
+END_TEST
+
+/* The loan goes back, and so does ours that the echo was made of. */
+static void all_back(struct liar *l, uint32_t loan)
+{
+	struct wire_return msg = { { loan } };
+	union slot answer;
+	uint32_t tag;
+
+	raw_slot(&l->p, wire_tag(WIRE_RETURN, 1, 0), &msg, sizeof(msg));
+	raw_expect(&l->p, WIRE_RETURN, &tag, &answer);
+}
+
+/* A peer whose memory comes and goes uses the numbers of its regions again; what
+ * stands above them says which is meant, also if no word came of the end of the
+ * one before. */
+START_TEST(region_number_used_again)
+{
+	struct liar l;
+
+	liar_open(&l);
+	all_back(&l, be_lent(&l));
+	for (uint32_t i = 1; i < 9; i++) {
+		uint32_t id = i << WIRE_REGION_BITS, tag;
+		union slot answer;
+
+		if (i % 2)
+			raw_note(&l.p, WIRE_NOTE_WITHDRAW, id - (1u << WIRE_REGION_BITS), 0, -1);
+		announce(&l, id, REGION_SIZE, REGION_SIZE, true, RAW_SEALED);
+		send_ref(&l, 1, (struct wire_ref){ id, 0, 1 + i, 0, 4096 });
+		raw_expect(&l.p, WIRE_REFS, &tag, &answer);
+		ck_assert_uint_eq(answer.data.refs[0].region, WIRE_YOURS);
+		ck_assert_uint_eq(answer.data.refs[0].lent, 1 + i);
+		all_back(&l, answer.data.refs[0].loan);
+	}
+	send_ref(&l, 1, (struct wire_ref){ 0, 0, 99, 0, 4096 }); /* long withdrawn */
+	ck_assert(raw_is_cut_off(&l.p));
 	raw_close(&l.p);
 }
 END_TEST
@@ -1042,6 +1081,7 @@ int main(void)
 	tcase_add_test(tc, reset_returns_loans);
 	tcase_add_test(tc, routes_are_bounded);
 	tcase_add_test(tc, forged_source);
+	tcase_add_test(tc, region_number_used_again);
 	tcase_add_loop_test(tc, bad_half_is_refused, 0, (int)array_size(halves));
 	tcase_add_test(tc, late_messages_are_ignored);
 	tcase_add_test(tc, dies_while_its_bytes_are_read);
