@@ -1,10 +1,10 @@
 /*
  * catmem: the queue API over shared memory, between processes of one host.
  *
- * An instance has one link to each other instance it talks to: a pair of rings
+ * An instance has a link for each address it talks to: a pair of rings
  * (catmem/ring.h) and a Unix socket, over which all connections and datagrams
- * between the two go. The socket carries descriptors and kicks, and its end says
- * that the other process is gone. See doc/catmem.md.
+ * there go. The socket carries descriptors and kicks, and its end says that the
+ * other process is gone. See doc/catmem.md.
  */
 #ifndef CATMEM_CATMEM_H
 #define CATMEM_CATMEM_H
