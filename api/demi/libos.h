@@ -89,7 +89,8 @@ DEMI_EXPORT int demi_accept(demi_qtoken_t *qt_out, int sockqd);
  * 0; EINVAL: qt_out or addr NULL, or size short; ENOTSUP: family, or a pipe;
  * EBADF; EOPNOTSUPP: listening; EINPROGRESS: connecting; EISCONN; ENOMEM; EAGAIN:
  * a datagram queue could not be bound (as demi_bind()); ENOSYS. Completes FAILED with ECONNREFUSED, ETIMEDOUT, ENETUNREACH,
- * EHOSTUNREACH, ECONNRESET, ECANCELED, EADDRNOTAVAIL (no port left), EACCES.
+ * EHOSTUNREACH, ECONNRESET, ECANCELED, EADDRNOTAVAIL (no port left), EACCES,
+ * EMFILE or ENFILE (catmem: the first connection to an address takes descriptors).
  */
 DEMI_EXPORT int demi_connect(demi_qtoken_t *qt_out, int sockqd,
 			     const struct sockaddr *addr, socklen_t size);
@@ -98,7 +99,8 @@ DEMI_EXPORT int demi_connect(demi_qtoken_t *qt_out, int sockqd,
  * Closes a queue, which is EBADF from then on. Does not wait: pushes made
  * before, pending ones included, are still delivered and complete as pushes,
  * then the peer sees the end of the stream. Pending accepts, connects and pops
- * complete FAILED ECANCELED. SO_LINGER with 0 seconds resets at once instead.
+ * complete FAILED ECANCELED. SO_LINGER with 0 seconds resets at once instead. A
+ * pipe that nobody has opened has nobody to deliver to.
  *
  * 0; EBADF; ENOSYS.
  */
@@ -175,13 +177,14 @@ DEMI_EXPORT int demi_getpeername(int qd, struct sockaddr *addr, socklen_t *addrl
 /*
  * Pipes between the processes of one host, in shared memory: a connected queue
  * found by name, on whose two ends both sides may push and pop. What the creator
- * pushes before anybody has opened the pipe waits for the opener. The name lives
- * until the creator closes the pipe or dies; one opener at a time.
+ * pushes before anybody has opened the pipe waits for the opener, and is dropped
+ * if the creator closes first: there is nobody to deliver it to. The name lives
+ * until the creator closes the pipe or dies; a pipe is opened once.
  *
  * 0; EINVAL: a NULL argument, an empty name, or one with '/' or over 200 bytes;
  * EEXIST: create of a living one; ENOENT: open of none; EBUSY: open of one that
- * is open; ENOTSUP: a backend without shared memory; EACCES: a pipe of another
- * user; EMFILE, ENOMEM, ENOSPC; EAGAIN: another process keeps the names locked;
+ * is open, or was; ENOTSUP: a backend without shared memory; EACCES: a pipe of
+ * another user, see catmem.peer_uids; EMFILE, ENOMEM, ENOSPC; EAGAIN: another process keeps the names locked;
  * ENOSYS.
  */
 DEMI_EXPORT int demi_create_pipe(int *memqd_out, const char *name);

@@ -600,6 +600,66 @@ START_TEST(test_accept_without_descriptor)
 }
 END_TEST
 
+/* In catmem the first connection to an address takes some, the next ones none. */
+START_TEST(test_connect_without_descriptor)
+{
+	int qd[2], lqd, taken[100], n = 0;
+	struct sockaddr_in addr, other;
+	struct rlimit was;
+	demi_qtoken_t qt;
+
+	conform_start();
+	lqd = listener(&addr);
+	listener(&other);
+	connect_to(&addr);
+	accept_one(lqd);
+	qd[0] = stream_socket();
+	qd[1] = stream_socket();
+	getrlimit(RLIMIT_NOFILE, &was);
+	limit_fds(10);
+	while (n < 100 && (taken[n] = open("/dev/null", O_RDONLY)) >= 0)
+		n++;
+	expect_ok(demi_connect(&qt, qd[0], SA(&other), sizeof(other)));
+	finish_failed(qt, "demi_connect", EMFILE, "out of descriptors");
+	expect_ok(demi_connect(&qt, qd[1], SA(&addr), sizeof(addr)));
+	finish_ok(qt, DEMI_OPC_CONNECT);
+	while (n-- > 0)
+		close(taken[n]);
+	expect_ok(demi_connect(&qt, qd[0], SA(&other), sizeof(other)));
+	finish_ok(qt, DEMI_OPC_CONNECT);
+	setrlimit(RLIMIT_NOFILE, &was);
+	conform_stop();
+}
+END_TEST
+
+static void refused_twice(void *arg)
+{
+	struct sockaddr_in addr = address(1);
+	demi_qtoken_t qt;
+	int qd;
+
+	(void)arg;
+	conform_start();
+	qd = stream_socket();
+	for (int i = 0; i < 2; i++) {
+		expect_ok(demi_connect(&qt, qd, SA(&addr), sizeof(addr)));
+		finish_failed(qt, "demi_connect", ECONNREFUSED, "nobody listens");
+	}
+	conform_stop();
+}
+
+/* Two processes that look into two directories are told which, once. */
+START_TEST(test_refused_says_where)
+{
+	char text[8192];
+	int status = run_captured(refused_twice, NULL, text, sizeof(text));
+
+	ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "status 0x%x: %s", status, text);
+	ck_assert_ptr_nonnull(strstr(text, getenv("CLOWDER_RUNTIME_DIR")));
+	ck_assert_uint_eq(count_lines(text), 1);
+}
+END_TEST
+
 static void late_sender(int ctl)
 {
 	struct sockaddr_in addr;
@@ -696,6 +756,10 @@ int main(void)
 	tcase_add_test(tc, test_descriptors);
 	tcase_add_test(tc, test_accept_without_descriptor);
 	tcase_add_test(tc, test_data_without_descriptor);
+	if (!conform_has(CAP_TCP)) {
+		tcase_add_test(tc, test_connect_without_descriptor);
+		tcase_add_test(tc, test_refused_says_where);
+	}
 	tcase_add_test(tc, test_init_without_descriptors);
 	return conform_main(suite);
 }

@@ -72,8 +72,11 @@ START_TEST(test_names)
 	settle();
 	expect_ok(demi_create_pipe(&a, "names"));	/* free again */
 	expect_ok(demi_open_pipe(&c, "names"));
-	expect_ok(demi_close(a));
+	settle();
 	expect_ok(demi_close(c));
+	settle();
+	expect(EBUSY, "was open", demi_open_pipe(&c, "names"));
+	expect_ok(demi_close(a));
 	expect_ok(demi_close(b));
 	settle();
 	expect(ENOENT, "no such pipe", demi_open_pipe(&b, "names"));
