@@ -88,7 +88,8 @@ DEMI_EXPORT int demi_accept(demi_qtoken_t *qt_out, int sockqd);
  *
  * 0; EINVAL: qt_out or addr NULL, or size short; ENOTSUP: family, or a pipe;
  * EBADF; EOPNOTSUPP: listening; EINPROGRESS: connecting; EISCONN; ENOMEM; EAGAIN:
- * a datagram queue could not be bound (as demi_bind()); ENOSYS. Completes FAILED with ECONNREFUSED, ETIMEDOUT, ENETUNREACH,
+ * a datagram queue could not be bound, for another process keeps catmem's names
+ * locked; ENOSYS. Completes FAILED with ECONNREFUSED, ETIMEDOUT, ENETUNREACH,
  * EHOSTUNREACH, ECONNRESET, ECANCELED, EADDRNOTAVAIL (no port left), EACCES,
  * EMFILE or ENFILE (catmem: the first connection to an address takes descriptors).
  */
@@ -131,7 +132,7 @@ DEMI_EXPORT int demi_push(demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *s
  * Errors as demi_push(); EINVAL also for addr NULL, and on a datagram queue for
  * size short or port 0; ENOTSUP: family of a datagram's address not AF_INET, or a
  * pipe; EADDRINUSE, EADDRNOTAVAIL (no port left), EMFILE, ENFILE, ENOSPC, EAGAIN
- * (as demi_bind()): a datagram queue that is not bound could not be.
+ * (catmem's names are kept locked): a datagram queue that is not bound could not be.
  */
 DEMI_EXPORT int demi_pushto(demi_qtoken_t *qt_out, int sockqd,
 			    const demi_sgarray_t *sga,
@@ -184,8 +185,8 @@ DEMI_EXPORT int demi_getpeername(int qd, struct sockaddr *addr, socklen_t *addrl
  * 0; EINVAL: a NULL argument, an empty name, or one with '/' or over 200 bytes;
  * EEXIST: create of a living one; ENOENT: open of none; EBUSY: open of one that
  * is open, or was; ENOTSUP: a backend without shared memory; EACCES: a pipe of
- * another user, see catmem.peer_uids; EMFILE, ENOMEM, ENOSPC; EAGAIN: another process keeps the names locked;
- * ENOSYS.
+ * another user, see catmem.peer_uids; EMFILE, ENOMEM, ENOSPC; EAGAIN: another
+ * process keeps the names locked; ENOSYS.
  */
 DEMI_EXPORT int demi_create_pipe(int *memqd_out, const char *name);
 DEMI_EXPORT int demi_open_pipe(int *memqd_out, const char *name);
