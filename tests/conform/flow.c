@@ -562,7 +562,7 @@ START_TEST(test_hoarder_of_small)
 	demi_qresult_t qr;
 
 	peer_start(&peer, IN_PROCESS, small_flooder);
-	setenv("CLOWDER_POOL_MAX_BYTES", "12M", 1);
+	setenv("CLOWDER_POOL_MAX_BYTES", "32M", 1);
 	conform_start();
 	lqd = listener(&addr);
 	say(peer.ctl, &addr, sizeof(addr));
