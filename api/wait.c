@@ -90,17 +90,28 @@ static slow_path int wait_other(struct libos *os, demi_qresult_t *qr_out, demi_q
 	return call_end(os, wait_general(os, qr_out, qt, ts));
 }
 
-/* The fast one: it has succeeded already, there is nothing to send, and it is not
- * yet time to look at the devices. */
+/* It has succeeded already, but there is something to send, or it is time to look at
+ * the devices. */
+static __attribute__((__noinline__)) int wait_sends(struct libos *os, demi_qresult_t *qr_out,
+						    struct libos_op *op)
+{
+	os->n_waits++;
+	libos_wait_done(os);
+	libos_op_consume(os, op, qr_out);
+	return call_end(os, 0);
+}
+
+/* The fast one: it has succeeded already, and nothing else is to be done. */
 static inline int wait_one(struct libos *os, demi_qresult_t *qr_out, demi_qtoken_t qt,
 			   const struct timespec *ts)
 {
 	struct libos_op *op = libos_op_find(&os->ops, qt);
 
 	if (unlikely(!qr_out) || unlikely(!op) || unlikely(op->state != LIBOS_OP_DONE) ||
-	    unlikely(ts && timespec_check(ts)) || unlikely(os->dirty) ||
-	    unlikely(--os->fast_waits < 0))
+	    unlikely(ts && timespec_check(ts)))
 		return wait_other(os, qr_out, qt, ts);
+	if (os->dirty || unlikely(--os->fast_waits < 0))
+		return wait_sends(os, qr_out, op);
 	os->n_waits++;
 	libos_op_consume(os, op, qr_out);
 	return call_end(os, 0);

@@ -428,6 +428,8 @@ int foreign_add(struct link *link, uint32_t id, size_t size, int fd)
 		return err;
 	if (link->foreigns[slot]) /* the word that it was withdrawn was lost */
 		foreign_withdraw(link, link->foreigns[slot]->id);
+	if (link->broken)
+		return EPROTO;
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return ENOMEM;

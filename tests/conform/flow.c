@@ -555,6 +555,7 @@ START_TEST(test_hoarder_of_small)
 {
 	static demi_sgarray_t held[150000];
 	int lqd, flood, quiet, n = 0, sent;
+	demi_sgarray_t answer;
 	struct sockaddr_in addr;
 	size_t done = 0;
 	struct peer peer;
@@ -562,8 +563,9 @@ START_TEST(test_hoarder_of_small)
 	demi_qresult_t qr;
 
 	peer_start(&peer, IN_PROCESS, small_flooder);
-	setenv("CLOWDER_POOL_MAX_BYTES", "32M", 1);
+	setenv("CLOWDER_POOL_MAX_BYTES", "16M", 1);
 	conform_start();
+	answer = alloc_filled(10, 3, 0);
 	lqd = listener(&addr);
 	say(peer.ctl, &addr, sizeof(addr));
 	flood = accept_one(lqd);
@@ -581,7 +583,8 @@ START_TEST(test_hoarder_of_small)
 	if (!conform_has(CAP_TCP))	/* 128 each are charged, or many share a buffer */
 		ck_assert_int_lt(sent, 60000);
 	recv_bytes(quiet, 3060, 2, 0);
-	send_bytes(quiet, 10, 3, 0);
+	finish_ok(push(quiet, &answer), DEMI_OPC_PUSH);
+	expect_ok(demi_sgafree(&answer));
 	for (int i = 0; i < n; i++) {
 		done += held[i].sga_segs[0].sgaseg_len;
 		expect_ok(demi_sgafree(&held[i]));
