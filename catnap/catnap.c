@@ -177,6 +177,7 @@ static int init(struct libos *os, struct libos_ctx **ctx_out)
 	list_init(&cc->starved);
 	list_init(&cc->sending);
 	list_init(&cc->gathered);
+	list_init(&cc->doubtful);
 	list_init(&cc->zombies);
 	settings_apply(cc, os->settings);
 	cc->count = libos_stats_add(&os->stats, count_names, CATNAP_N_COUNTS);
@@ -248,6 +249,17 @@ static bool hot_look(struct catnap_sock *s)
 	return s->q.type == LIBOS_DGRAM ? catnap_dgram_rx(s) : catnap_rx(s);
 }
 
+/* A few of the sockets that are probably empty, and fewer where there is something
+ * else to do. */
+static bool doubtful_look(struct catnap_ctx *cc, bool busy)
+{
+	if (cc->base.os->thorough)
+		return catnap_dgram_look(cc, UINT32_MAX);
+	if (busy && cc->passes % LOOK_PASSES)
+		return false;
+	return catnap_dgram_look(cc, busy ? 1 : 4);
+}
+
 static bool poll(struct libos_ctx *ctx, uint64_t now)
 {
 	struct catnap_ctx *cc = (struct catnap_ctx *)(void *)ctx;
@@ -266,6 +278,8 @@ static bool poll(struct libos_ctx *ctx, uint64_t now)
 		moved |= hot_look(cc->hot);
 	if (look)
 		moved |= libos_watches_poll(&ctx->os->watches, 0);
+	if (!list_empty(&cc->doubtful))
+		moved |= doubtful_look(cc, moved);
 	return moved;
 }
 
@@ -284,6 +298,8 @@ static bool sleep_prepare(struct libos_ctx *ctx, uint64_t *deadline)
 	(void)deadline;
 	if (!list_empty(&cc->starved))
 		starved_retry(cc);
+	if (!list_empty(&cc->doubtful) && catnap_dgram_look(cc, UINT32_MAX))
+		return false;
 	return !cc->uring || catnap_uring_sleep(cc);
 }
 

@@ -71,6 +71,7 @@ struct catnap_ctx {
 	struct list starved;	/* by their link: readable, popped, no memory */
 	struct list sending;	/* by tx_link: something is not sent yet */
 	struct list gathered;	/* by gather_link: the next flush sends it */
+	struct list doubtful;	/* by doubt_link: popped, and probably empty */
 	struct list zombies;	/* by their link: closed, not done */
 	uint32_t n_owed;	/* zombies that must not be cut off by exit() */
 	struct catnap_tx *tx_free;
@@ -146,6 +147,7 @@ struct catnap_sock {
 	uint8_t rx_row;		/* came one by one, and none was the last */
 	uint8_t rx_alone;	/* so many in a row before more are asked for */
 	bool rx_many;		/* the last receive brought several */
+	bool rx_doubt;		/* readable, but what came last came alone */
 	bool rx_long;		/* the last datagram was not short */
 	uint32_t ahead;		/* bytes in rx or batch */
 	int rx_err;		/* what every pop fails with, once rx is empty */
@@ -163,6 +165,7 @@ struct catnap_sock {
 	struct list tx;		/* struct catnap_tx */
 	struct list tx_link;
 	struct list gather_link;
+	struct list doubt_link;
 	struct list to;		/* struct catnap_to, of q.pushes */
 
 	/* life */
@@ -261,6 +264,11 @@ void catnap_rx_drop(struct catnap_sock *s);
 
 /* dgram.c: datagrams */
 bool catnap_dgram_rx(struct catnap_sock *s);
+/* A pop has been posted. */
+void catnap_dgram_pop(struct catnap_sock *s);
+/* Looks at up to max of the sockets that are probably empty, those first that have
+ * waited longest. True if one was not. */
+bool catnap_dgram_look(struct catnap_ctx *cc, uint32_t max);
 /* Forgets what nobody has popped. */
 void catnap_dgram_drop(struct catnap_sock *s);
 int catnap_dgram_push(struct catnap_sock *s, struct libos_op *op, const struct libos_io *io,

@@ -275,7 +275,8 @@ static bool recv_failed(struct catnap_sock *s, int err)
  * batch: twice as many while all that is asked for comes, else one more than
  * came. One that comes alone all the same makes for a longer row the next time.
  * Fewer than asked for say that the socket is empty. An error in between says it
- * too, but has an edge of its own.
+ * too, but has an edge of its own. One that came alone says nothing, so whoever
+ * pops next waits: there is an edge, or it is looked when there is nothing else.
  */
 static void ask_next(struct catnap_sock *s, uint32_t want, uint32_t n)
 {
@@ -293,6 +294,7 @@ static void ask_next(struct catnap_sock *s, uint32_t want, uint32_t n)
 			s->rx_alone *= 2;
 	}
 	s->readable = n == want;
+	s->rx_doubt = want == 1 && ask == 1;
 	s->rx_ask = (uint8_t)(ask < CATNAP_BATCH ? ask : CATNAP_BATCH);
 }
 
@@ -327,16 +329,49 @@ bool catnap_dgram_rx(struct catnap_sock *s)
 
 	if (unlikely(!cc->scratch))
 		cc->scratch = malloc((size_t)CATNAP_BATCH * SCRATCH);
+	s->rx_doubt = false;
 	while (!list_empty(&s->q.waiting) && !s->eof) {
 		if (s->batch)
 			batch_pop(s);
-		else if (!s->readable || !recv_batch(s))
+		else if (!s->readable || s->rx_doubt || !recv_batch(s))
 			break;
 	}
+	if (!s->rx_doubt || list_empty(&s->q.waiting))
+		list_del(&s->doubt_link);
+	else if (list_empty(&s->doubt_link))
+		list_add_tail(&cc->doubtful, &s->doubt_link);
 	while (s->eof && !list_empty(&s->q.waiting)) /* SHUT_RD */
 		libos_op_popped(list_first(&s->q.waiting, struct libos_op, link), NULL, NULL, 0,
 				NULL);
 	return cc->base.os->ops.done_seq != before;
+}
+
+void catnap_dgram_pop(struct catnap_sock *s)
+{
+	struct catnap_ctx *cc = catnap_ctx(s);
+
+	if (!s->rx_doubt || s->batch || s->eof)
+		catnap_dgram_rx(s);
+	else if (list_empty(&s->doubt_link))
+		list_add_tail(&cc->doubtful, &s->doubt_link);
+}
+
+bool catnap_dgram_look(struct catnap_ctx *cc, uint32_t max)
+{
+	struct list now;
+	bool moved = false;
+
+	list_init(&now); /* what gets one more is looked at the next time */
+	for (; max && !list_empty(&cc->doubtful); max--)
+		list_move_tail(&now, cc->doubtful.next);
+	while (!list_empty(&now)) {
+		struct catnap_sock *s = list_first(&now, struct catnap_sock, doubt_link);
+
+		list_del(&s->doubt_link);
+		if (!list_empty(&s->q.waiting))
+			moved |= catnap_dgram_rx(s);
+	}
+	return moved;
 }
 
 /* ---- sending */

@@ -346,7 +346,7 @@ int catnap_pop(struct libos_queue *q, struct libos_op *op)
 	if (!s->readable && !s->eof && !s->batch)
 		return 0;
 	if (q->type == LIBOS_DGRAM)
-		catnap_dgram_rx(s);
+		catnap_dgram_pop(s);
 	else
 		catnap_rx(s);
 	return 0;

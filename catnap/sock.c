@@ -69,6 +69,7 @@ struct catnap_sock *catnap_sock_alloc(struct catnap_ctx *cc, enum libos_queue_ty
 	list_init(&s->tx);
 	list_init(&s->tx_link);
 	list_init(&s->gather_link);
+	list_init(&s->doubt_link);
 	list_init(&s->to);
 	list_init(&s->link);
 	return s;
@@ -89,6 +90,7 @@ void catnap_sock_free(struct catnap_sock *s)
 	while (catnap_dgram_to(s, NULL, &to))
 		;
 	catnap_rx_drop(s);
+	list_del(&s->doubt_link);
 	list_del(&s->link);
 	cc->n_owed -= s->owed;
 	libos_fd_close(s->fd);

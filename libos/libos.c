@@ -403,7 +403,8 @@ static int wait_loop(struct libos *os, uint64_t seen, uint64_t deadline)
 	counts_show(os);
 	if (!deadline) {
 		os->now = time_now();
-		os->watches.next_look = 0; /* the one pass looks at everything */
+		os->watches.next_look = 0;
+		os->thorough = true; /* the one pass looks at everything */
 	}
 	for (;;) {
 		bool moved = libos_poll(os);
@@ -434,6 +435,7 @@ int libos_wait(struct libos *os, uint64_t seen, uint64_t deadline)
 {
 	int saved = errno, err = wait_loop(os, seen, deadline);
 
+	os->thorough = false;
 	errno = saved;
 	return err;
 }

@@ -62,6 +62,7 @@ struct libos {
 	struct libos_watch ready_watch; /* eventfd: a wait would find something */
 	struct libos_watch timer_watch; /* timerfd: the next deadline */
 	bool ready_set;
+	bool thorough;		/* a wait of zero: nothing may be put off */
 	bool armed;		/* devices are armed for a foreign loop */
 	int64_t spin_ns;	/* -1: for ever */
 	uint64_t linger_ns;

@@ -116,6 +116,39 @@ START_TEST(test_pending_pops)
 }
 END_TEST
 
+/* Two came, one is popped: one pass finds the other, also by a wait of zero and
+ * whatever else goes on. */
+START_TEST(test_second_is_found)
+{
+	struct sockaddr_in addr_c;
+	int c = bound_socket(SOCK_DGRAM, &addr_c);
+	demi_qresult_t qr;
+
+	for (unsigned i = 0; i < 100; i++) {
+		demi_qtoken_t busy, qt;
+
+		send_filled(f.a, 10, i, &f.addr_b);
+		send_filled(f.a, 20, i, &f.addr_b);
+		expect_datagram(f.b, 10, i, &f.addr_a);
+		qt = pop(f.b);
+		busy = pop(c);
+		if (i % 2)
+			send_filled(f.a, 30, i, &addr_c);
+		if (i % 4 < 2)
+			expect_ok(demi_wait(&qr, qt, &NO_TIME));
+		else
+			qr = finish(qt);
+		ck_assert_int_eq(qr.qr_opcode, DEMI_OPC_POP);
+		ck_assert_uint_eq(qr.qr_value.sga.sga_segs[0].sgaseg_len, 20);
+		expect_ok(demi_sgafree(&qr.qr_value.sga));
+		if (i % 2 == 0)
+			send_filled(f.a, 30, i, &addr_c);
+		finish_bytes(busy, 30, i, 0);
+	}
+	expect_ok(demi_close(c));
+}
+END_TEST
+
 enum after { AFTER_NOTHING, AFTER_CLOSE, AFTER_CONNECT, AFTER_SHUTDOWN, AFTER_TOO_LARGE, N_AFTER };
 
 static void after_answers(enum after what)
@@ -350,6 +383,7 @@ int main(void)
 	tcase_add_test(tc, test_too_large);
 	tcase_add_test(tc, test_boundaries);
 	tcase_add_test(tc, test_pending_pops);
+	tcase_add_test(tc, test_second_is_found);
 	tcase_add_loop_test(tc, test_answers_together, 0, N_AFTER);
 	tcase_add_test(tc, test_joined);
 	tcase_add_test(tc, test_implicit_bind);
