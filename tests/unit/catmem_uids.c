@@ -241,15 +241,17 @@ static void teardown(void)
 
 int main(void)
 {
-	Suite *s = suite_create("catmem_uids");
-	TCase *tc = tcase_create("users");
 	SRunner *sr;
+	Suite *s;
+	TCase *tc;
 	int failed;
 
 	if (geteuid()) {
 		puts("1..0 # SKIP needs root, to become another user");
 		return 0;
 	}
+	s = suite_create("catmem_uids");
+	tc = tcase_create("users");
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, strangers_are_refused, 0, 2);
