@@ -343,6 +343,18 @@ static void look_soon(const struct catmem *cm, uint64_t *deadline)
 		*deadline = cm->os->now + MEMORY_RETRY_NS;
 }
 
+/* Have those that are to end only something left that finds no memory? */
+static bool doomed_wait(const struct catmem *cm)
+{
+	for (const struct list *pos = cm->links.next; pos != &cm->links; pos = pos->next) {
+		const struct link *link = container_of(pos, const struct link, node);
+
+		if (link->doomed && (link->broken || !link->stalled))
+			return false;
+	}
+	return true;
+}
+
 /* Every polled link kicks us from here on; one that has something already
  * keeps us awake. Memory that another process gives back does not: it is asked
  * for again after a while. */
@@ -350,8 +362,12 @@ static bool catmem_sleep_prepare(struct libos_ctx *ctx, uint64_t *deadline)
 {
 	struct catmem *cm = catmem_of(ctx);
 
-	if (cm->n_doomed || !list_empty(&cm->touched))
+	if (cm->n_doomed && !doomed_wait(cm))
 		return false;
+	if (!list_empty(&cm->touched))
+		return false;
+	if (cm->n_doomed)
+		look_soon(cm, deadline);
 	if (*deadline > cm->chores_at)
 		*deadline = cm->chores_at;
 	for (struct list *pos = cm->hot.next; pos != &cm->hot; pos = pos->next) {

@@ -393,9 +393,10 @@ void name_drop(struct name *name);
 /* A port for a client that needs no name of its own. */
 int name_port(struct catmem *cm, uint16_t *port_out);
 void name_port_free(struct catmem *cm, uint16_t port);
-/* The link to whoever holds an address: known, or made now. ECONNREFUSED. */
+/* The link to whoever holds an address: known, if not the stale one, or made now.
+ * ECONNREFUSED. */
 int name_route(struct catmem *cm, enum name_kind kind, const struct sockaddr_in *addr,
-	       bool fresh, struct link **link_out);
+	       const struct link *stale, struct link **link_out);
 /* A datagram came from there: answers go the same way. */
 void name_learn(struct link *link, enum name_kind kind, uint32_t ip, uint16_t port);
 void name_unlearn(struct link *link, enum name_kind kind, uint32_t ip, uint16_t port);

@@ -259,10 +259,10 @@ void conn_connect_fail(struct conn *conn, int err)
 		libos_op_fail(op, err);
 }
 
-static int connect_start(struct conn *conn, bool fresh)
+static int connect_start(struct conn *conn, const struct link *stale)
 {
 	struct link *link;
-	int err = name_route(conn->cm, NAME_STREAM, &conn->remote, fresh, &link);
+	int err = name_route(conn->cm, NAME_STREAM, &conn->remote, stale, &link);
 
 	if (!err)
 		err = conn_attach(conn, link);
@@ -302,7 +302,7 @@ int conn_connect(struct libos_queue *q, struct libos_op *op, const struct sockad
 	q->connect = op;
 	err = local_choose(conn);
 	if (!err)
-		err = connect_start(conn, false);
+		err = connect_start(conn, NULL);
 	if (err)
 		conn_connect_fail(conn, err);
 	else
@@ -345,10 +345,12 @@ void conn_accept_in(struct conn *conn, const struct wire_data *msg)
  * whoever has it now is asked, once. */
 void conn_connect_again(struct conn *conn)
 {
+	const struct link *stale = conn->link;
+
 	conn_detach(conn);
 	if (!conn->retried) {
 		conn->retried = true;
-		if (!connect_start(conn, true))
+		if (!connect_start(conn, stale))
 			return;
 	}
 	conn_connect_fail(conn, ECONNREFUSED);

@@ -45,7 +45,8 @@ static bool push_inline(struct conn *conn, const struct libos_io *io)
 {
 	struct wire_data *msg;
 
-	if (io->total > WIRE_INLINE_MAX || conn->out.n || unlikely(!conn->open || !conn->link))
+	if (io->total > WIRE_INLINE_MAX || conn->out.n ||
+	    unlikely(!conn->open || conn->accept_owed || !conn->link))
 		return false;
 	msg = (void *)link_reserve(conn->link);
 	if (unlikely(!msg))
@@ -129,7 +130,7 @@ int conn_push(struct libos_queue *q, struct libos_op *op, const struct libos_io 
 	struct wire_data *msg;
 
 	if (unlikely(len > WIRE_INLINE_MAX || io->n != 1 || !conn->link || !conn->open ||
-		     conn->out.n || !list_empty(&q->pushes) || window_full(conn)))
+		     conn->accept_owed || conn->out.n || !list_empty(&q->pushes) || window_full(conn)))
 		return push_other(conn, op, io);
 	msg = (void *)link_reserve(conn->link);
 	if (unlikely(!msg))

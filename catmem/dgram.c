@@ -242,7 +242,7 @@ int dsock_push(struct libos_queue *q, struct libos_op *op, const struct libos_io
 		return err;
 	if (!dst.sin_addr.s_addr)
 		dst.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (name_route(s->cm, NAME_DGRAM, &dst, false, &link)) {
+	if (name_route(s->cm, NAME_DGRAM, &dst, NULL, &link)) {
 		drop(s->cm, io); /* nobody there: as lost as UDP's */
 		libos_op_pushed(op, io);
 		return 0;

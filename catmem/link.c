@@ -745,7 +745,8 @@ static int borrow_own(struct link *link, const struct wire_ref *ref, struct piec
 {
 	struct lent *l = lent_find(link, ref->lent);
 
-	if (!l || ref->offset > l->len || ref->len > l->len - ref->offset)
+	if (!l || l->buf->area->kind != LIBOS_AREA_OWN || ref->offset > l->len ||
+	    ref->len > l->len - ref->offset)
 		return EPROTO;
 	link->borrowed++;
 	libos_buf_get(l->buf);

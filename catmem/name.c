@@ -700,7 +700,7 @@ void name_forget(struct link *link)
 }
 
 int name_route(struct catmem *cm, enum name_kind kind, const struct sockaddr_in *addr,
-	       bool fresh, struct link **link_out)
+	       const struct link *stale, struct link **link_out)
 {
 	struct route *r = route_find(cm, kind, addr->sin_addr.s_addr, addr->sin_port);
 	struct sockaddr_in any = *addr;
@@ -708,7 +708,8 @@ int name_route(struct catmem *cm, enum name_kind kind, const struct sockaddr_in 
 	char file[64];
 	int err;
 
-	if (likely(r && !fresh && !r->in_doubt && !r->link->broken)) {
+	if (likely(r && r->link != stale && !r->in_doubt && !r->link->broken &&
+		   !r->link->gone)) {
 		*link_out = r->link;
 		return 0;
 	}

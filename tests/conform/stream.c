@@ -492,6 +492,95 @@ START_TEST(test_restart)
 }
 END_TEST
 
+/* Also by many that were under way when it died: over one link, where there are
+ * links. */
+START_TEST(test_restart_many)
+{
+	enum { N = 6 };
+	struct sockaddr_in addr = address(0);
+	struct peer first, second;
+	demi_qtoken_t qts[N];
+	int qds[N];
+
+	peer_start(&first, IN_PROCESS, serves);
+	peer_start(&second, IN_PROCESS, serves);
+	conform_start();
+	say(first.ctl, &addr, sizeof(addr));
+	hear(first.ctl, &addr, sizeof(addr));
+	send_bytes(connect_to(&addr), 10, 1, 0);
+	kill(first.pid, SIGKILL);
+	waitpid(first.pid, NULL, 0);
+	say(second.ctl, &addr, sizeof(addr));
+	hear(second.ctl, &addr, sizeof(addr));
+	for (int i = 0; i < N; i++) {
+		qds[i] = stream_socket();
+		expect_ok(demi_connect(&qts[i], qds[i], SA(&addr), sizeof(addr)));
+	}
+	for (int i = 0; i < N; i++) {
+		finish_ok(qts[i], DEMI_OPC_CONNECT);
+		send_bytes(qds[i], 10, 1, 0);
+	}
+	if (!conform_has(CAP_TCP))
+		ck_assert_uint_eq(counter("catmem.links"), 1);
+	say_done(second.ctl);
+	peer_join(&second);
+	conform_stop();
+}
+END_TEST
+
+/* A server that greets whom it lets in, while another's bytes fill the way there. */
+static void greets(int ctl)
+{
+	demi_sgarray_t sga;
+	struct sockaddr_in addr;
+	int lqd, first, second;
+
+	conform_start();
+	lqd = listener(&addr);
+	say(ctl, &addr, sizeof(addr));
+	first = accept_one(lqd);
+	hear_done(ctl);
+	for (size_t i = 0; i < 80; i++) {
+		sga = alloc_filled(8, 1, i * 8);
+		push(first, &sga);
+		expect_ok(demi_sgafree(&sga));
+	}
+	second = accept_one(lqd);
+	hear_done(ctl);
+	usleep(100000); /* it reads, and we say nothing meanwhile */
+	sga = alloc_filled(8, 2, 0);
+	push(second, &sga);
+	expect_ok(demi_sgafree(&sga));
+	recv_eof(second);
+	conform_stop();
+}
+
+START_TEST(test_greeting)
+{
+	struct sockaddr_in addr;
+	demi_qtoken_t ct;
+	struct peer peer;
+	int first, second;
+
+	peer_start(&peer, IN_PROCESS, greets);
+	conform_start();
+	hear(peer.ctl, &addr, sizeof(addr));
+	first = connect_to(&addr);
+	second = stream_socket();
+	expect_ok(demi_connect(&ct, second, SA(&addr), sizeof(addr)));
+	settle();
+	say_done(peer.ctl);
+	usleep(300000); /* it fills the way, and lets the second in */
+	say_done(peer.ctl);
+	finish_ok(ct, DEMI_OPC_CONNECT);
+	recv_bytes(first, 640, 1, 0);
+	recv_bytes(second, 8, 2, 0);
+	expect_ok(demi_close(second));
+	peer_join(&peer);
+	conform_stop();
+}
+END_TEST
+
 /* A client may push and close before it was accepted; nothing is lost. */
 START_TEST(test_pushed_before_accept)
 {
@@ -657,6 +746,8 @@ static void add_killed(Suite *suite)
 
 	tcase_add_test(tc, test_backlog_killed);
 	tcase_add_test(tc, test_restart);
+	tcase_add_test(tc, test_restart_many);
+	tcase_add_test(tc, test_greeting);
 }
 
 int main(void)

@@ -417,6 +417,12 @@ static void return_twice(struct liar *l)
 	raw_slot(&l->p, wire_tag(WIRE_RETURN, 2, 0), &msg, sizeof(msg));
 }
 
+/* What it lent itself, and has back by reference, is not ours. */
+static void yours_that_is_its_own(struct liar *l)
+{
+	send_ref(l, 1, (struct wire_ref){ WIRE_YOURS, be_lent(l), 2, 0, 64 });
+}
+
 static void give_back_never_lent(struct liar *l)
 {
 	give_back(l, 3);
@@ -543,6 +549,7 @@ static const struct {
 	{ "a loan returned twice", return_twice },
 	{ "given back with data, what was never lent", give_back_never_lent },
 	{ "given back with data twice", give_back_twice },
+	{ "its own memory named as ours", yours_that_is_its_own },
 	{ "credit for a loan", credit_for_a_loan },
 	{ "an accept nobody asked for", accept_unasked },
 	{ "an accept of its own connection", accept_of_our_own },
