@@ -318,6 +318,8 @@ static int piece_get(struct link *link, uint32_t tag, const struct wire_dgram *m
 	if (!len || len > WIRE_DGRAM_INLINE_MAX)
 		return EPROTO;
 	buf = libos_buf_alloc(&link->cm->os->pool, len);
+	if (unlikely(!buf))
+		buf = reserve_alloc(link->cm);
 	if (!buf)
 		return ENOMEM;
 	memcpy(buf->base, msg->bytes, len);

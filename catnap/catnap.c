@@ -97,11 +97,11 @@ static void settings_apply(struct catnap_ctx *cc, const struct libos_settings *s
 	cc->linger_s = (int)libos_settings_int(s, "tcp_socket_options.linger.time_seconds");
 }
 
-/* The ring's buffers, the reserve, what the core holds, and something to send. */
+/* The ring's buffers, the reserve, small ones, and something to send and receive. */
 static int uring_fits(const struct catnap_ctx *cc)
 {
 	uint64_t ring = (uint64_t)cc->ring_bufs * cc->ring_buf_size;
-	uint64_t least = (ring + 4 * LIBOS_UNIT_SIZE - 1) & ~(LIBOS_UNIT_SIZE - 1);
+	uint64_t least = (ring + 5 * LIBOS_UNIT_SIZE - 1) & ~(LIBOS_UNIT_SIZE - 1);
 
 	if (cc->base.os->pool_limit >= least)
 		return 0;
@@ -294,10 +294,13 @@ static void flush(struct libos_ctx *ctx)
 static bool sleep_prepare(struct libos_ctx *ctx, uint64_t *deadline)
 {
 	struct catnap_ctx *cc = (struct catnap_ctx *)(void *)ctx;
+	uint64_t done = ctx->os->ops.done_seq;
 
 	(void)deadline;
 	if (!list_empty(&cc->starved))
 		starved_retry(cc);
+	if (ctx->os->ops.done_seq != done)
+		return false;
 	if (!list_empty(&cc->doubtful) && catnap_dgram_look(cc, UINT32_MAX))
 		return false;
 	return !cc->uring || catnap_uring_sleep(cc);

@@ -73,6 +73,8 @@ static struct libos_buf *join(struct catnap_sock *s, struct libos_buf *head, uin
 	buf = libos_buf_alloc(&cc->base.os->pool, (size_t)1 << catnap_fit_shift(n));
 	if (unlikely(!buf && n <= 2048)) /* there may be large ones */
 		buf = libos_buf_alloc(&cc->base.os->pool, SCRATCH);
+	if (unlikely(!buf && n <= CATNAP_RESERVE_BUF))
+		buf = catnap_reserve_get(s);
 	if (buf) {
 		memcpy(buf->base, head->base, size);
 		memcpy(buf->base + size, cc->scratch + (size_t)i * SCRATCH, n - size);
@@ -549,7 +551,7 @@ int catnap_dgram_push(struct catnap_sock *s, struct libos_op *op, const struct l
 		return gather(s, op, io, to);
 	catnap_dgram_flush(s);
 	if (!list_empty(&s->tx))
-		return catnap_tx_queue(s, op, io, to);
+		return catnap_tx_queue(s, op, io, to ? to : &s->peer);
 	err = dgram_send(s, io, to);
 	bind_err = maybe_bound(s);
 	if (err == EMSGSIZE || err == EINVAL)
@@ -557,7 +559,7 @@ int catnap_dgram_push(struct catnap_sock *s, struct libos_op *op, const struct l
 	if (err == EAGAIN) {
 		err = catnap_sock_watch(s, EPOLLIN | EPOLLOUT);
 		if (!err)
-			return catnap_tx_queue(s, op, io, to);
+			return catnap_tx_queue(s, op, io, to ? to : &s->peer);
 	}
 	if (!err)
 		err = bind_err;
@@ -569,11 +571,26 @@ int catnap_dgram_push(struct catnap_sock *s, struct libos_op *op, const struct l
 	return 0;
 }
 
+/* What is not sent yet goes to whom it was pushed. */
+static void stamp(struct catnap_sock *s)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &s->tx) {
+		struct catnap_tx *tx = container_of(pos, struct catnap_tx, link);
+
+		if (!tx->has_to)
+			tx->to = s->peer;
+		tx->has_to = true;
+	}
+}
+
 int catnap_dgram_connect(struct catnap_sock *s, struct libos_op *op, const struct sockaddr_in *addr)
 {
 	int err = 0;
 
 	catnap_dgram_flush(s);
+	stamp(s);
 	if (connect(s->fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
 		err = errno;
 	if (!err)

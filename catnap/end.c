@@ -133,7 +133,7 @@ static bool may_let_go(struct catnap_sock *s)
 		return false;
 	if (s->eof)
 		return true;
-	return ioctl(s->fd, SIOCOUTQ, &unacked) == 0 && !unacked;
+	return ioctl(s->fd, SIOCOUTQ, &unacked) == 0 && unacked <= s->fin_sent; /* it counts as one */
 }
 
 /* Everything has been given to the kernel. True when nothing is left to wait for. */

@@ -286,14 +286,14 @@ static inline void libos_wait_done(struct libos *os)
 		libos_flush(os);
 }
 
-/* Marks that a push left something for flush(), which comes at the latest with
- * the 32nd. */
 /* A backend has much to look at in each pass now: the clock is read after this one. */
 static inline void libos_pass_is_slow(struct libos *os)
 {
 	os->pass = UINT8_MAX;
 }
 
+/* Marks that a push left something for flush(), which comes at the latest with
+ * the 32nd. */
 static inline void libos_mark_dirty(struct libos *os)
 {
 	os->dirty = true;

@@ -373,6 +373,39 @@ START_TEST(test_echo)
 }
 END_TEST
 
+/* A queue that had short datagrams and holds nothing gets a longer one, too, when the
+ * program has all of the pool. */
+START_TEST(test_longer_at_limit)
+{
+	static const uint32_t lens[] = { 65, 1000, 2048, 4096 };
+	struct sockaddr_in addr;
+	demi_sgarray_t sga, held;
+	int qd;
+
+	setenv("CLOWDER_POOL_MAX_BYTES", "16M", 1);
+	conform_start();
+	qd = bound_socket(SOCK_DGRAM, &addr);
+	f.addr_a = addr;
+	sga = alloc_filled(4096, 1, 0);
+	sga.sga_segs[0].sgaseg_len = 20;
+	for (int i = 0; i < 70; i++) {
+		send_to(qd, &sga, &addr);
+		expect_datagram(qd, 20, 1, &addr);
+	}
+	for (int i = 0; i < 2; i++) {
+		do
+			held = demi_sgaalloc(i ? 2048 : 65536);
+		while (held.sga_numsegs);
+	}
+	for (int i = 0; i < 20 * (int)array_size(lens); i++) {
+		sga.sga_segs[0].sgaseg_len = lens[i % array_size(lens)];
+		send_to(qd, &sga, &addr);
+		expect_datagram(qd, sga.sga_segs[0].sgaseg_len, 1, &addr);
+	}
+	conform_stop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("dgram");
@@ -393,5 +426,6 @@ int main(void)
 
 	tc = conform_tcase(suite, "two parties", false);
 	tcase_add_loop_test(tc, test_echo, 0, N_WHERE);
+	tcase_add_test(tc, test_longer_at_limit);
 	return conform_main(suite);
 }

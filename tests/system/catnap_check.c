@@ -494,7 +494,7 @@ END_TEST
  * same, awake and asleep, and they are too once they are popped. */
 START_TEST(test_read_ahead_at_limit)
 {
-	enum { N = 160, EACH = 150000 };
+	enum { N = 200, EACH = 150000 };
 	static int fds[N], qds[N];
 	static size_t sent[N], got[N];
 	struct sockaddr_in sin;
@@ -503,7 +503,7 @@ START_TEST(test_read_ahead_at_limit)
 	int listener, fd, qd;
 	size_t fresh = 0;
 
-	setenv("CLOWDER_POOL_MAX_BYTES", "10M", 1);
+	setenv("CLOWDER_POOL_MAX_BYTES", "12M", 1);
 	start(_i);
 	listener = listening_queue(&sin);
 	for (int i = 0; i < N; i++) {
@@ -1472,7 +1472,7 @@ END_TEST
 /* A pool that could not hold the ring's buffers and anything beside them. */
 START_TEST(test_uring_small_pool)
 {
-	static const char *const limits[] = { "2M", "4M", "8M", "10M" };
+	static const char *const limits[] = { "2M", "4M", "10M", "12M" };
 	static const int told[] = { ENOMEM, ENOMEM, ENOMEM, 0 };
 	struct sockaddr_in sin;
 	demi_qresult_t qr;
