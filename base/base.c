@@ -1,4 +1,4 @@
-/* base/ is headers so far; this file proves that each stands alone. */
+/* Proves that each header of base/ that has no .c stands alone. */
 #include "config.h"
 
 #include "base/compiler.h"
