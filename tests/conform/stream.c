@@ -469,22 +469,32 @@ static void serves(int ctl)
 	conform_stop();
 }
 
-/* A server that was killed and started anew is reached at once. */
-START_TEST(test_restart)
+/* One has served us and was killed, a second has its address. */
+static struct sockaddr_in serve_anew(struct peer *second)
 {
 	struct sockaddr_in addr = address(0);
-	struct peer first, second;
+	struct peer first;
 
 	peer_start(&first, IN_PROCESS, serves);
-	peer_start(&second, IN_PROCESS, serves);
+	peer_start(second, IN_PROCESS, serves);
 	conform_start();
 	say(first.ctl, &addr, sizeof(addr));
 	hear(first.ctl, &addr, sizeof(addr));
 	send_bytes(connect_to(&addr), 10, 1, 0);
 	kill(first.pid, SIGKILL);
 	waitpid(first.pid, NULL, 0);
-	say(second.ctl, &addr, sizeof(addr));
-	hear(second.ctl, &addr, sizeof(addr));
+	say(second->ctl, &addr, sizeof(addr));
+	hear(second->ctl, &addr, sizeof(addr));
+	return addr;
+}
+
+/* A server that was killed and started anew is reached at once. */
+START_TEST(test_restart)
+{
+	struct sockaddr_in addr;
+	struct peer second;
+
+	addr = serve_anew(&second);
 	send_bytes(connect_to(&addr), 10, 1, 0);
 	say_done(second.ctl);
 	peer_join(&second);
@@ -497,21 +507,12 @@ END_TEST
 START_TEST(test_restart_many)
 {
 	enum { N = 6 };
-	struct sockaddr_in addr = address(0);
-	struct peer first, second;
+	struct sockaddr_in addr;
 	demi_qtoken_t qts[N];
+	struct peer second;
 	int qds[N];
 
-	peer_start(&first, IN_PROCESS, serves);
-	peer_start(&second, IN_PROCESS, serves);
-	conform_start();
-	say(first.ctl, &addr, sizeof(addr));
-	hear(first.ctl, &addr, sizeof(addr));
-	send_bytes(connect_to(&addr), 10, 1, 0);
-	kill(first.pid, SIGKILL);
-	waitpid(first.pid, NULL, 0);
-	say(second.ctl, &addr, sizeof(addr));
-	hear(second.ctl, &addr, sizeof(addr));
+	addr = serve_anew(&second);
 	for (int i = 0; i < N; i++) {
 		qds[i] = stream_socket();
 		expect_ok(demi_connect(&qts[i], qds[i], SA(&addr), sizeof(addr)));
