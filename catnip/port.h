@@ -1,0 +1,69 @@
+/*
+ * One DPDK port (or one queue pair of it) as the device of one stack: received
+ * mbufs become packets, packets become mbufs. doc/catnip.md has the table of what
+ * each driver may be handed.
+ *
+ * struct net_mem is struct libos_buf here. A buffer that a pop gives out lies in
+ * the private area of its mbuf; what demi_sgaalloc() gives is a buffer of the
+ * instance's pool, whose memory comes from EAL while there is some (catnip_mem).
+ */
+#ifndef CATNIP_PORT_H
+#define CATNIP_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libos/buf.h"
+#include "net/netdev.h"
+
+struct libos;
+
+#define CATNIP_BURST 32u
+
+struct catnip_port;
+
+/*
+ * Starts EAL if nobody has, and takes the next port or queue that no instance has.
+ * EBUSY: all are taken; every error comes after one line that says what to do.
+ */
+int catnip_port_open(struct libos *os, struct catnip_port **port_out);
+/* Stops it; buffers that the program or others still hold stay valid until
+ * catnip_port_free(). */
+void catnip_port_close(struct catnip_port *port);
+void catnip_port_free(struct catnip_port *port);
+
+/* What the stack sees of it; ops, mac, mtu, caps are filled. */
+struct net_dev *catnip_port_dev(struct catnip_port *port);
+/* This end's role on a link that has two: 0 (server) or 1; picks the address. */
+unsigned catnip_port_end(const struct catnip_port *port);
+/* Whether every address is ours to bind there (memif and other private links), and
+ * whether it brings back what it is sent (a ring with itself). */
+bool catnip_port_is_private(const struct catnip_port *port);
+bool catnip_port_loops(const struct catnip_port *port);
+/* Whether the other end is there (memif: connected). */
+bool catnip_port_is_up(struct catnip_port *port);
+
+/* Up to CATNIP_BURST packets, each with one reference. */
+uint32_t catnip_port_receive(struct catnip_port *port, struct net_pkt *pkts);
+/* What earlier transmits left with the port. true: something is left still. */
+bool catnip_port_flush(struct catnip_port *port);
+/* A descriptor that is readable when packets are there, armed; -1: none, it has to
+ * be napped on. */
+int catnip_port_rx_fd(struct catnip_port *port);
+bool catnip_port_rx_arm(struct catnip_port *port, bool on);
+
+/* The instance's pool: areas from EAL's memory, then plain pages. arg is the port. */
+int catnip_mem_map(struct catnip_port *port, size_t size, void **addr_out, void **priv_out);
+void catnip_mem_unmap(struct catnip_port *port, void *addr, size_t size, void *priv);
+
+static inline struct libos_buf *catnip_buf(struct net_mem *mem)
+{
+	return (struct libos_buf *)(void *)mem;
+}
+
+static inline struct net_mem *catnip_net_mem(struct libos_buf *buf)
+{
+	return (struct net_mem *)(void *)buf;
+}
+
+#endif /* CATNIP_PORT_H */

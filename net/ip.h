@@ -1,0 +1,57 @@
+/*
+ * IPv4 (RFC 791, 1122): our addresses, routes, input, output. Callers hold
+ * addresses of either family.
+ */
+#ifndef NET_IP_H
+#define NET_IP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/net.h"
+
+struct net_neigh;
+struct net_out;
+struct net_stack;
+
+/* Where packets from one of our addresses to a peer go; kept by connections. */
+struct net_path {
+	struct net_ip src;	/* ours */
+	struct net_ip dst;
+	struct net_neigh *neigh; /* next hop; NULL: resolve again, or loopback */
+	uint32_t gen;		/* of net_ips: routes or neighbours have changed since */
+	uint16_t mtu;
+	bool loop;		/* dst is ours */
+};
+
+/* What of the IP header the protocols look at. */
+struct net_ip_in {
+	struct net_ip src, dst;
+	uint16_t len;		/* bytes of the protocol's part */
+	uint8_t tos;
+	bool broadcast;		/* dst is a broadcast or multicast address */
+	const uint8_t *header;	/* for ICMP errors: the IP header, and what follows */
+};
+
+/*
+ * Finds the way to dst. src any: the address of ours that fits it is filled in.
+ * ENETUNREACH; EADDRNOTAVAIL: src is not ours.
+ */
+int net_path_find(struct net_stack *stack, const struct net_ip *src, const struct net_ip *dst,
+		  struct net_path *path_out);
+/*
+ * Puts the IP and link headers in front of out->hdr and sends it: to the ring, to
+ * the neighbour's queue while its address is asked for, or around to our own
+ * input. proto is IPPROTO_*; the protocol's header is complete but for its
+ * checksum, which is filled in here (by the device where it can; the field's
+ * offset is known by proto). Longer than the path's mtu: fragmented if may_fragment
+ * (UDP, ICMP), else the caller has cut it (or TSO will). Always takes out over.
+ * 0, or EHOSTUNREACH when the neighbour is known not to answer.
+ */
+int net_ip_output(struct net_stack *stack, struct net_path *path, struct net_out *out,
+		  uint8_t proto, uint8_t tos, bool may_fragment);
+
+/* Whether ip is a unicast address that a connection may be made to. */
+bool net_ip_is_unicast(const struct net_stack *stack, const struct net_ip *ip);
+
+#endif /* NET_IP_H */

@@ -1,0 +1,48 @@
+/*
+ * Local ports: who is bound to which, and the choice of a random free one
+ * (RFC 6056) from net_config's range.
+ */
+#ifndef NET_PORT_H
+#define NET_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/net.h"
+
+struct net_stack;
+
+struct net_ports {
+	struct net_port **table;	/* by port and type; see port.c */
+	uint32_t mask;
+	uint32_t n;
+};
+
+int net_ports_init(struct net_stack *stack);
+void net_ports_fini(struct net_stack *stack);
+
+/*
+ * Binds s to addr: sets s->local, s->bound. Port 0: a free one. EADDRINUSE: the
+ * port is bound by another socket of its type at an overlapping address (any
+ * overlaps all), unless both have reuse and neither listens, or (TCP) connections
+ * without a bound socket hold it and s has no reuse. ENOMEM.
+ */
+int net_port_bind(struct net_sock *s, const struct net_addr *addr);
+/* Takes it back: s->bound false. Harmless if it is not bound. */
+void net_port_unbind(struct net_sock *s);
+/* For a connect from an unbound socket: a free port at s->local.ip such that
+ * taken() says no. EADDRNOTAVAIL: all are taken. */
+int net_port_pick(struct net_sock *s, bool (*taken)(struct net_sock *s, uint16_t port));
+/* A listener is at addr (TCP): other bound sockets there are in its way. */
+bool net_port_has_listener(const struct net_sock *s);
+/* Connections and TIME_WAITs that use a local port without being bound to it, as
+ * those do that a listener accepted. TCP only; n is 1 or -1. ENOMEM for 1. */
+int net_port_hold(struct net_stack *stack, uint16_t port, int n);
+
+/* The socket of a type bound at exactly this address and port, else at any. With
+ * peer (UDP) one that is connected to it goes first, and one connected to another
+ * is none. TCP: listeners only. */
+struct net_sock *net_port_find(struct net_stack *stack, enum net_type type,
+			       const struct net_addr *local, const struct net_addr *peer);
+
+#endif /* NET_PORT_H */

@@ -1,0 +1,72 @@
+/*
+ * The stack from inside: what its parts share. Each part's own state is a struct
+ * of its own header, held here by value.
+ */
+#ifndef NET_STACK_H
+#define NET_STACK_H
+
+#include "base/compiler.h"
+#include "base/list.h"
+#include "base/wheel.h"
+#include "net/config.h"
+#include "net/ip.h"
+#include "net/neigh.h"
+#include "net/net.h"
+#include "net/out.h"
+#include "net/port.h"
+#include "net/rand.h"
+#include "net/reass.h"
+#include "net/tcp.h"
+#include "net/udp.h"
+
+struct net_stack {
+	uint64_t now;		/* ns, of the call that is running */
+	struct net_dev *dev;
+	uint64_t *count;	/* enum net_count */
+	struct net_outs out;	/* packets built and not yet taken by the device */
+	struct list ready;	/* sockets with events, by net_sock.ready */
+	struct net_tcps tcp;
+	struct net_udps udp;
+	struct wheel wheel;	/* ticks of 2^16 ns: every timer of the stack */
+	struct net_ips ip;	/* our addresses, the routes */
+	struct net_ports ports;
+	struct net_neighs neigh;
+	struct net_reass reass;
+	struct net_rand rand;
+	struct net_config config;
+};
+
+/* ---- what every socket begins with */
+
+struct net_sock {
+	struct net_stack *stack;
+	struct list ready;	/* of the stack; itself if it has no event */
+	void *user;
+	uint8_t type;		/* enum net_type */
+	uint8_t events;		/* enum net_event, not taken yet */
+	bool reuse;		/* SO_REUSEADDR */
+	bool bound;		/* has a local port of its own: in net_ports */
+	bool listens;		/* TCP */
+	struct net_sock *port_next; /* of net_ports */
+	struct net_addr local;	/* ip any: every address of ours */
+	struct net_addr peer;	/* port 0: none */
+};
+
+static inline void net_raise(struct net_sock *s, unsigned events)
+{
+	s->events |= (uint8_t)events;
+	if (list_empty(&s->ready))
+		list_add_tail(&s->stack->ready, &s->ready);
+}
+
+static inline void net_get(const struct net_stack *stack, struct net_mem *mem)
+{
+	stack->dev->ops->get(mem);
+}
+
+static inline void net_put(const struct net_stack *stack, struct net_mem *mem)
+{
+	stack->dev->ops->put(mem);
+}
+
+#endif /* NET_STACK_H */

@@ -1,0 +1,53 @@
+/* What the rest of the stack knows of TCP; its insides are in net/tcp_conn.h. */
+#ifndef NET_TCP_H
+#define NET_TCP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "net/net.h"
+
+struct net_ip_in;
+struct net_stack;
+
+/* All state of TCP beside the connections'. */
+struct net_tcps {
+	uint32_t n_lingering;
+};
+
+int net_tcps_init(struct net_stack *stack);
+void net_tcps_fini(struct net_stack *stack);
+
+/* pkt->seg is the TCP part, of ip->len bytes; takes the reference over. */
+void net_tcp_input(struct net_stack *stack, struct net_pkt *pkt, const struct net_ip_in *ip);
+/* An ICMP error about a segment of ours (local to peer, with this sequence number):
+ * err is its errno; hard: protocol or port unreachable (RFC 1122 4.2.3.9). */
+void net_tcp_unreachable(struct net_stack *stack, const struct net_addr *local,
+			 const struct net_addr *peer, uint32_t seq, int err, bool hard);
+/* Connections that waited for room in the ring go on. */
+void net_tcp_resume(struct net_stack *stack);
+/* Acknowledgements that are owed now, and rode on nothing. */
+void net_tcp_flush_acks(struct net_stack *stack);
+
+/* net/net.h by type: net/sock.c has checked what is common. */
+int net_tcp_socket(struct net_stack *stack, struct net_sock **sock_out);
+int net_tcp_bind(struct net_sock *s, const struct net_addr *addr);
+int net_tcp_listen(struct net_sock *s, int backlog);
+int net_tcp_accept(struct net_sock *s, void *user, struct net_sock **sock_out,
+		   struct net_addr *peer_out);
+int net_tcp_connect(struct net_sock *s, const struct net_addr *peer);
+void net_tcp_connect_cancel(struct net_sock *s);
+int net_tcp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n);
+int net_tcp_recv(struct net_sock *s, struct net_seg *seg_out, bool peek);
+uint64_t net_tcp_bytes_readable(const struct net_sock *s);
+uint64_t net_tcp_bytes_unacked(const struct net_sock *s);
+void net_tcp_charge(struct net_sock *s, int64_t pinned);
+int net_tcp_shutdown(struct net_sock *s, bool rd, bool wr);
+void net_tcp_close(struct net_sock *s, bool report);
+void net_tcp_abort(struct net_sock *s);
+int net_tcp_error(struct net_sock *s);
+int net_tcp_set_opt(struct net_sock *s, enum net_opt opt, int64_t value);
+int net_tcp_get_opt(const struct net_sock *s, enum net_opt opt, int64_t *value_out);
+
+#endif /* NET_TCP_H */
