@@ -1,0 +1,54 @@
+/*
+ * The Internet checksum (RFC 1071): one's complement sums of 16-bit words, as they
+ * lie in memory. A sum is kept in 64 bits and folded at the end.
+ */
+#ifndef NET_CSUM_H
+#define NET_CSUM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct net_out;
+
+/* Adds len bytes at p to sum, an even number of them having come before. */
+uint64_t net_csum_add(uint64_t sum, const void *p, size_t len);
+/* Adds the payload of a packet, which may start at an odd place. */
+uint64_t net_csum_segs(uint64_t sum, const struct net_out *out);
+
+static inline uint16_t net_csum_fold(uint64_t sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);		/* 33 bits */
+	sum = (sum & 0xffff) + (sum >> 16);		/* 18 bits */
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+/* What goes into the field. */
+static inline uint16_t net_csum_finish(uint64_t sum)
+{
+	return (uint16_t)~net_csum_fold(sum);
+}
+
+/* Of an IPv4 header without options, whose field is 0 or, to check it, as it came:
+ * then the result is 0 if it is right. */
+static inline uint16_t net_csum_ip20(const void *header)
+{
+	uint32_t w[5];
+	uint64_t sum = 0;
+
+	memcpy(w, header, sizeof(w));
+	for (int i = 0; i < 5; i++)
+		sum += w[i];
+	return net_csum_finish(sum);
+}
+
+/* The pseudo header of TCP and UDP over IPv4 (RFC 9293 3.1); len: of header and
+ * payload; addresses as on the wire. */
+static inline uint64_t net_csum_pseudo(uint32_t src, uint32_t dst, uint8_t proto, uint16_t len)
+{
+	return (uint64_t)src + dst + ((uint32_t)proto << 8) + __builtin_bswap16(len);
+}
+
+#endif /* NET_CSUM_H */
