@@ -2,19 +2,11 @@
 #ifndef APPS_RPC_H
 #define APPS_RPC_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "apps/rpc_options.h"
 
 /* Each returns the exit status; a failure says so and ends the program. */
 int rpc_server_run(const struct rpc_options *opt);
 int rpc_client_run(const struct rpc_options *opt);
-
-/* Makes this thread's instance, and SIGINT and SIGTERM end its waits. */
-void rpc_start(void);
-/* Whether one of the two has come. */
-bool rpc_interrupted(void);
 
 /* A new queue of the protocol. Says why not, and ends. */
 int rpc_socket(const struct rpc_options *opt);

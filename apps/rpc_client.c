@@ -15,21 +15,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "apps/clock.h"
 #include "apps/fail.h"
 #include "apps/histogram.h"
+#include "apps/instance.h"
+#include "apps/option.h"
 #include "apps/rpc.h"
 #include "apps/rpc_message.h"
 #include "apps/rpc_report.h"
 
 #define BATCH 64
-#define NSEC UINT64_C(1000000000)
 #define TICK_NS UINT64_C(10000000)	/* how often time is looked after */
 #define PROGRESS_NS UINT64_C(250000000)
 #define CONNECT_TIMEOUT_S 5
-#define SILENCE_NS (10 * NSEC)		/* tcp: with not a byte for so long, give up */
-#define PATIENCE_NS NSEC		/* the same once interrupted, udp too */
+#define SILENCE_NS (10 * CLOCK_SECOND)	/* tcp: with not a byte for so long, give up */
+#define PATIENCE_NS CLOCK_SECOND		/* the same once interrupted, udp too */
 
 #define CONN_SHIFT 50
 #define SLOT_SHIFT 38
@@ -69,19 +70,11 @@ struct client {
 	struct histogram latency;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NSEC + (uint64_t)ts.tv_nsec;
-}
-
 static const char *server_name(const struct client *c)
 {
 	static char text[32];
 
-	return rpc_options_addr(&c->opt->addr, text, sizeof(text));
+	return option_addr_text(&c->opt->addr, text, sizeof(text));
 }
 
 static _Noreturn void lost_server(const struct client *c, int err)
@@ -99,7 +92,7 @@ static void send_request(struct client *c, struct conn *conn, struct slot *slot)
 	if (sga.sga_numsegs == 0)
 		fail("no memory for a message of %u bytes", c->opt->size);
 	rpc_message_fill(sga.sga_segs[0].sgaseg_buf, c->opt->size, ++slot->number);
-	slot->sent_ns = now_ns();
+	slot->sent_ns = clock_ns();
 	err = demi_push(&qt, conn->qd, &sga);
 	if (err == EMSGSIZE)
 		fail("%u bytes are more than a datagram carries here", c->opt->size);
@@ -256,13 +249,13 @@ static void check_silence(struct client *c, uint64_t now)
 		c->given_up = true;
 	else if (!c->opt->udp && now > c->heard_ns + SILENCE_NS)
 		fail("%s: no answer for %llu s", server_name(c),
-		     (unsigned long long)(SILENCE_NS / NSEC));
+		     (unsigned long long)(SILENCE_NS / CLOCK_SECOND));
 }
 
 static void tick(struct client *c, uint64_t now)
 {
 	c->tick_ns = now + TICK_NS;
-	if (rpc_interrupted() && !c->interrupted)
+	if (instance_interrupted() && !c->interrupted)
 		interrupt(c, now);
 	if (c->warm_ns && now >= c->warm_ns && !c->interrupted)
 		end_warmup(c, now);
@@ -287,7 +280,7 @@ static void handle_batch(struct client *c, demi_qresult_t *qrs, int n)
 		if (qrs[i].qr_opcode != DEMI_OPC_POP)
 			continue;
 		if (now == 0)
-			now = now_ns();
+			now = clock_ns();
 		on_pop(c, &qrs[i], now);
 	}
 	if (now >= c->tick_ns)
@@ -305,7 +298,7 @@ static void run(struct client *c)
 		if (!err)
 			handle_batch(c, qrs, n);
 		else if (err == ETIMEDOUT || err == EINTR)
-			tick(c, now_ns());
+			tick(c, clock_ns());
 		else
 			fail("wait: %s", strerror(err));
 	}
@@ -313,7 +306,7 @@ static void run(struct client *c)
 
 static void start(struct client *c)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_ns();
 
 	c->start_ns = c->last_ns = c->heard_ns = now;
 	c->warm_ns = c->opt->warmup_ns ? now + c->opt->warmup_ns : 0;
@@ -403,7 +396,7 @@ int rpc_client_run(const struct rpc_options *opt)
 		fail("no memory");
 	c->opt = opt;
 	fail_before(rpc_progress_clear);
-	rpc_start();
+	instance_start();
 	connect_all(c);
 	start(c);
 	run(c);

@@ -3,14 +3,11 @@
 #include "apps/rpc_options.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <getopt.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "apps/fail.h"
+#include "apps/option.h"
 
 enum option_key {
 	OPT_ADDR = 'a',
@@ -85,56 +82,6 @@ const char *rpc_options_proto(const struct rpc_options *opt)
 	return opt->udp ? "udp" : "tcp";
 }
 
-const char *rpc_options_addr(const struct sockaddr_in *addr, char *buf, size_t len)
-{
-	char ip[INET_ADDRSTRLEN];
-
-	inet_ntop(AF_INET, &addr->sin_addr, ip, sizeof(ip));
-	snprintf(buf, len, "%s:%u", ip, ntohs(addr->sin_port));
-	return buf;
-}
-
-static uint64_t suffix_factor(const char *end)
-{
-	if (strcmp(end, "") == 0)
-		return 1;
-	if (strcasecmp(end, "k") == 0)
-		return UINT64_C(1) << 10;
-	if (strcasecmp(end, "m") == 0)
-		return UINT64_C(1) << 20;
-	return 0;
-}
-
-static uint64_t number(const char *name, const char *text, uint64_t min, uint64_t max)
-{
-	char *end;
-	uint64_t value, factor;
-
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	factor = suffix_factor(end);
-	/* strtoull takes "-1" and " 1", which nobody means */
-	if (errno || end == text || !factor || *text < '0' || *text > '9')
-		fail_usage("--%s: not a number: '%s'", name, text);
-	if (value > max / factor || value * factor < min)
-		fail_usage("--%s takes %llu to %llu, not %s", name, (unsigned long long)min,
-			   (unsigned long long)max, text);
-	return value * factor;
-}
-
-static uint64_t seconds(const char *name, const char *text, double min)
-{
-	char *end;
-	double value;
-
-	value = strtod(text, &end);
-	if (end == text || *end || !isfinite(value))
-		fail_usage("--%s: not a number of seconds: '%s'", name, text);
-	if (value < min || value > 1e6)
-		fail_usage("--%s takes %g to 1000000 seconds, not %s", name, min, text);
-	return (uint64_t)(value * 1e9);
-}
-
 static void set_proto(struct rpc_options *opt, const char *text)
 {
 	if (strcasecmp(text, "udp") != 0 && strcasecmp(text, "tcp") != 0)
@@ -142,60 +89,42 @@ static void set_proto(struct rpc_options *opt, const char *text)
 	opt->udp = strcasecmp(text, "udp") == 0;
 }
 
-static void set_libos(const char *name)
-{
-	if (setenv("LIBOS", name, 1))
-		fail("--libos: %s", strerror(errno));
-}
-
-static void set_addr(struct rpc_options *opt, const char *text)
-{
-	if (inet_pton(AF_INET, text, &opt->addr.sin_addr) != 1)
-		fail_usage("--addr: not an IPv4 address: '%s'", text);
-}
-
-static _Noreturn void print_and_leave(const char *text)
-{
-	fputs(text, stdout);
-	exit(fflush(stdout) ? 1 : 0);
-}
-
 static void set_option(struct rpc_options *opt, int key)
 {
 	switch (key) {
 	case OPT_ADDR:
-		set_addr(opt, optarg);
+		option_addr("addr", optarg, &opt->addr.sin_addr);
 		break;
 	case OPT_PORT:
-		opt->addr.sin_port = htons((uint16_t)number("port", optarg, 0, 65535));
+		opt->addr.sin_port = htons((uint16_t)option_number("port", optarg, 0, 65535));
 		break;
 	case OPT_PROTO:
 		set_proto(opt, optarg);
 		break;
 	case OPT_SIZE:
-		opt->size = (uint32_t)number("size", optarg, 1, RPC_MAX_SIZE);
+		opt->size = (uint32_t)option_number("size", optarg, 1, RPC_MAX_SIZE);
 		break;
 	case OPT_CONNECTIONS:
 		opt->connections =
-			(uint32_t)number("connections", optarg, 1, RPC_MAX_CONNECTIONS);
+			(uint32_t)option_number("connections", optarg, 1, RPC_MAX_CONNECTIONS);
 		break;
 	case OPT_INFLIGHT:
-		opt->inflight = (uint32_t)number("inflight", optarg, 1, RPC_MAX_INFLIGHT);
+		opt->inflight = (uint32_t)option_number("inflight", optarg, 1, RPC_MAX_INFLIGHT);
 		break;
 	case OPT_DURATION:
-		opt->duration_ns = seconds("duration", optarg, 0.001);
+		opt->duration_ns = option_seconds("duration", optarg, 0.001);
 		break;
 	case OPT_COUNT:
-		opt->count = number("count", optarg, 1, UINT64_MAX - 1);
+		opt->count = option_number("count", optarg, 1, UINT64_MAX - 1);
 		break;
 	case OPT_TIMEOUT:
-		opt->timeout_ns = number("timeout", optarg, 1, 3600000) * 1000000;
+		opt->timeout_ns = option_number("timeout", optarg, 1, 3600000) * 1000000;
 		break;
 	case OPT_WARMUP:
-		opt->warmup_ns = seconds("warmup", optarg, 0);
+		opt->warmup_ns = option_seconds("warmup", optarg, 0);
 		break;
 	case OPT_LIBOS:
-		set_libos(optarg);
+		option_libos(optarg);
 		break;
 	case OPT_ONCE:
 		opt->once = true;
@@ -204,24 +133,10 @@ static void set_option(struct rpc_options *opt, int key)
 		opt->json = true;
 		break;
 	case OPT_HELP:
-		print_and_leave(help_text);
+		option_print(help_text);
 	case OPT_VERSION:
-		print_and_leave("clowder-rpc " PACKAGE_VERSION "\n");
+		option_print("clowder-rpc " PACKAGE_VERSION "\n");
 	}
-}
-
-static _Noreturn void bad_option(int key, char *const *argv)
-{
-	const char *text = argv[optind - 1];
-	char letter[3] = {'-', (char)optopt, '\0'};
-
-	/* inside "-jx" only the letter says which; long names stand alone */
-	if (strncmp(text, "--", 2) != 0 && optopt > 0 && optopt < 256)
-		text = letter;
-	if (key == ':')
-		fail_usage("%s needs a value", text);
-	fail_usage("%s: '%s'", strchr(text, '=') ? "no such option, or it takes no value"
-						 : "no such option", text);
 }
 
 static void set_command(struct rpc_options *opt, int argc, char *const *argv)
@@ -266,7 +181,7 @@ void rpc_options_parse(struct rpc_options *opt, int argc, char **argv)
 	opterr = 0;
 	while ((key = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
 		if (key == '?' || key == ':')
-			bad_option(key, argv);
+			option_bad(key, argv);
 		set_option(opt, key);
 	}
 	set_command(opt, argc, argv);

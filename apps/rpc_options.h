@@ -33,7 +33,5 @@ struct rpc_options {
 void rpc_options_parse(struct rpc_options *opt, int argc, char **argv);
 
 const char *rpc_options_proto(const struct rpc_options *opt);
-/* The address as people write it, in a buffer of at least 22 bytes. */
-const char *rpc_options_addr(const struct sockaddr_in *addr, char *buf, size_t len);
 
 #endif /* APPS_RPC_OPTIONS_H */

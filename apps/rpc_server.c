@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "apps/fail.h"
+#include "apps/instance.h"
+#include "apps/option.h"
 #include "apps/rpc.h"
 #include "apps/rpc_report.h"
 
@@ -172,7 +174,7 @@ static void open_queue(struct server *s)
 	if (!err && !s->opt->udp)
 		err = demi_listen(s->qd, BACKLOG);
 	if (err)
-		fail("cannot serve on %s: %s", rpc_options_addr(addr, text, sizeof(text)),
+		fail("cannot serve on %s: %s", option_addr_text(addr, text, sizeof(text)),
 		     strerror(err));
 	if (!s->opt->udp)
 		ask_accept(s);
@@ -191,7 +193,7 @@ static void announce(const struct server *s)
 	if (err)
 		fail("getsockname: %s", strerror(err));
 	fprintf(s->opt->json ? stderr : stdout, "listening on %s (%s)\n",
-		rpc_options_addr(&addr, text, sizeof(text)), rpc_options_proto(s->opt));
+		option_addr_text(&addr, text, sizeof(text)), rpc_options_proto(s->opt));
 	fflush(stdout);
 }
 
@@ -200,7 +202,7 @@ static void serve(struct server *s)
 	demi_qresult_t qrs[BATCH];
 	int n, err;
 
-	while (!s->done && !rpc_interrupted()) {
+	while (!s->done && !instance_interrupted()) {
 		err = demi_wait_next_n(qrs, BATCH, &n, NULL);
 		if (err && err != EINTR)
 			fail("wait: %s", strerror(err));
@@ -215,7 +217,7 @@ int rpc_server_run(const struct rpc_options *opt)
 {
 	struct server s = {.opt = opt};
 
-	rpc_start();
+	instance_start();
 	open_queue(&s);
 	announce(&s);
 	serve(&s);
