@@ -26,7 +26,7 @@
 
 struct net_sock;
 struct net_stack;
-struct tcp_info;		/* <linux/tcp.h>, <netinet/tcp.h> */
+struct tcp_info;		/* of <linux/tcp.h>; that of <netinet/tcp.h> is shorter */
 
 #define NET_NEVER UINT64_MAX
 

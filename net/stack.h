@@ -38,18 +38,19 @@ struct net_stack {
 
 /* ---- what every socket begins with */
 
+/* TCP's flow table compares the addresses: they come first, for one cache line. */
 struct net_sock {
+	struct net_addr local;	/* ip any: every address of ours */
+	struct net_addr peer;	/* port 0: none */
 	struct net_stack *stack;
-	struct list ready;	/* of the stack; itself if it has no event */
-	void *user;
 	uint8_t type;		/* enum net_type */
 	uint8_t events;		/* enum net_event, not taken yet */
 	bool reuse;		/* SO_REUSEADDR */
 	bool bound;		/* has a local port of its own: in net_ports */
 	bool listens;		/* TCP */
+	struct list ready;	/* of the stack; itself if it has no event */
+	void *user;
 	struct net_sock *port_next; /* of net_ports */
-	struct net_addr local;	/* ip any: every address of ours */
-	struct net_addr peer;	/* port 0: none */
 };
 
 static inline void net_raise(struct net_sock *s, unsigned events)

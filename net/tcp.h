@@ -29,6 +29,9 @@ void net_tcp_unreachable(struct net_stack *stack, const struct net_addr *local,
 void net_tcp_resume(struct net_stack *stack);
 /* Acknowledgements that are owed now, and rode on nothing. */
 void net_tcp_flush_acks(struct net_stack *stack);
+/* First thing in net_next_ready(): what net_close() was to report has been taken,
+ * those sockets go. */
+void net_tcp_reap(struct net_stack *stack);
 
 /* net/net.h by type: net/sock.c has checked what is common. */
 int net_tcp_socket(struct net_stack *stack, struct net_sock **sock_out);
