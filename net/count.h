@@ -20,6 +20,7 @@
 	X(ARP_REQUESTS, "arp_requests")                                        \
 	X(ARP_REPLIES, "arp_replies")                                          \
 	X(ARP_FAILED, "arp_failed")		/* nobody answered */          \
+	X(ARP_CONFLICTS, "arp_conflicts")	/* another claims an address of ours */ \
 	X(ARP_DROPPED, "arp_dropped")		/* packets that waited for it */ \
 	/* IPv4 */                                                             \
 	X(IP_BAD, "ip_bad")			/* header */                   \
@@ -45,6 +46,7 @@
 	X(UDP_BAD_CSUM, "udp_bad_csum")                                        \
 	X(UDP_NO_PORT, "udp_no_port")                                          \
 	X(UDP_FULL, "udp_full")		/* receive buffer */           \
+	X(UDP_GATHERED_BYTES, "udp_gathered_bytes")                            \
 	/* TCP */                                                              \
 	X(TCP_IN, "tcp_in")                                                    \
 	X(TCP_OUT, "tcp_out")                                                  \

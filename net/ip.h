@@ -10,9 +10,46 @@
 
 #include "net/net.h"
 
+struct net_ip_in;
 struct net_neigh;
 struct net_out;
 struct net_stack;
+
+struct net_local {
+	struct net_ip ip;
+	unsigned prefix;
+	uint32_t holds;		/* by sockets */
+	bool is_held;		/* ours only as long as somebody holds it (any_addr) */
+};
+
+struct net_route {
+	struct net_ip net;
+	struct net_ip gateway;	/* any: on this link */
+	unsigned prefix;
+};
+
+struct net_ips {
+	uint32_t gen;		/* grows whenever a path may have changed */
+	uint16_t id;		/* of the next packet */
+	uint32_t n_locals, n_routes;
+	uint32_t hot;		/* ours, IPv4: the last packet's destination */
+	struct net_local *locals;
+	struct net_route *routes;
+};
+
+int net_ips_init(struct net_stack *stack);
+void net_ips_fini(struct net_stack *stack);
+
+/* A socket uses an address: with any_addr it becomes ours and is announced, until
+ * the last one that uses it has gone. EADDRNOTAVAIL, ENOMEM. */
+int net_local_hold(struct net_stack *stack, const struct net_ip *ip);
+void net_local_drop(struct net_stack *stack, const struct net_ip *ip);
+
+/* An IP packet, without its link header; takes the reference over. */
+void net_ip_input(struct net_stack *stack, struct net_pkt *pkt);
+/* Its part for a protocol, checked: fragments come here when they are whole. */
+void net_ip_deliver(struct net_stack *stack, struct net_pkt *pkt, const struct net_ip_in *ip,
+		    uint8_t proto);
 
 /* Where packets from one of our addresses to a peer go; kept by connections. */
 struct net_path {
@@ -21,7 +58,9 @@ struct net_path {
 	struct net_neigh *neigh; /* next hop; NULL: resolve again, or loopback */
 	uint32_t gen;		/* of net_ips: routes or neighbours have changed since */
 	uint16_t mtu;
-	bool loop;		/* dst is ours */
+	bool loop;		/* dst is ours: around inside the stack */
+	bool self;		/* dst is ours: out on the link, to ourselves */
+	struct net_ip hop;	/* the next: dst or a gateway */
 };
 
 /* What of the IP header the protocols look at. */

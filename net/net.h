@@ -110,6 +110,9 @@ void net_input(struct net_stack *stack, uint64_t now, struct net_pkt *pkts, uint
 /* Runs every timer that is due and whatever waited for room; returns when to call
  * again if nothing comes in before (NET_NEVER: no timer). */
 uint64_t net_poll(struct net_stack *stack, uint64_t now);
+/* What net_poll() would return, without doing anything. It may have come nearer by
+ * whatever was called since. */
+uint64_t net_deadline(const struct net_stack *stack);
 /* Sends the acknowledgements that are owed now, then offers all packets to the
  * device. false: some were not taken; call again (net_flush) soon. */
 bool net_flush(struct net_stack *stack);

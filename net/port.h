@@ -22,7 +22,8 @@ int net_ports_init(struct net_stack *stack);
 void net_ports_fini(struct net_stack *stack);
 
 /*
- * Binds s to addr: sets s->local, s->bound. Port 0: a free one. EADDRINUSE: the
+ * Binds s to addr: sets s->local, s->bound. Port 0: a free one. EADDRNOTAVAIL: not an
+ * address of ours, or no port is free. EADDRINUSE: the
  * port is bound by another socket of its type at an overlapping address (any
  * overlaps all), unless both have reuse and neither listens, or (TCP) connections
  * without a bound socket hold it and s has no reuse. ENOMEM.
@@ -35,9 +36,10 @@ void net_port_unbind(struct net_sock *s);
 int net_port_pick(struct net_sock *s, bool (*taken)(struct net_sock *s, uint16_t port));
 /* A listener is at addr (TCP): other bound sockets there are in its way. */
 bool net_port_has_listener(const struct net_sock *s);
-/* Connections and TIME_WAITs that use a local port without being bound to it, as
- * those do that a listener accepted. TCP only; n is 1 or -1. ENOMEM for 1. */
-int net_port_hold(struct net_stack *stack, uint16_t port, int n);
+/* Connections, and TIME_WAITs, that use a local address and port without being bound
+ * to it, as those do that a listener accepted. TCP only; n is 1 or -1. ENOMEM,
+ * EADDRNOTAVAIL for 1. ip any: only the port. */
+int net_port_hold(struct net_stack *stack, const struct net_addr *local, int n);
 
 /* The socket of a type bound at exactly this address and port, else at any. With
  * peer (UDP) one that is connected to it goes first, and one connected to another

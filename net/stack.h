@@ -9,7 +9,9 @@
 #include "base/list.h"
 #include "base/wheel.h"
 #include "net/config.h"
+#include "net/icmp.h"
 #include "net/ip.h"
+#include "net/loop.h"
 #include "net/neigh.h"
 #include "net/net.h"
 #include "net/out.h"
@@ -32,6 +34,8 @@ struct net_stack {
 	struct net_ports ports;
 	struct net_neighs neigh;
 	struct net_reass reass;
+	struct net_icmps icmp;
+	struct net_loop loop;	/* packets to ourselves */
 	struct net_rand rand;
 	struct net_config config;
 };
@@ -51,6 +55,7 @@ struct net_sock {
 	struct list ready;	/* of the stack; itself if it has no event */
 	void *user;
 	struct net_sock *port_next; /* of net_ports */
+	struct net_ip held_ip;	/* what bind held; local may be more exact later */
 };
 
 static inline void net_raise(struct net_sock *s, unsigned events)

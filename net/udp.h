@@ -5,16 +5,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "net/net.h"
 
+struct net_dgram;
 struct net_ip_in;
 struct net_stack;
 
 struct net_udps {
-	uint32_t n;
+	struct net_dgram *free;	/* records of received datagrams */
+	void *blocks;		/* that they are cut from */
+	struct list socks;	/* all */
+	struct list blocked;	/* whose net_send() said EAGAIN */
 };
 
-int net_udps_init(struct net_stack *stack);
+void net_udps_init(struct net_stack *stack);
 void net_udps_fini(struct net_stack *stack);
 /* pkt->seg is the UDP part, of ip->len bytes; takes the reference over. */
 void net_udp_input(struct net_stack *stack, struct net_pkt *pkt, const struct net_ip_in *ip);

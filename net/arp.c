@@ -1,0 +1,110 @@
+#include "config.h"
+
+#include "net/neigh.h"
+
+#include <string.h>
+
+#include "net/eth.h"
+#include "net/stack.h"
+
+static const uint8_t everybody[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+static const uint8_t nobody[6];
+
+static void send(struct net_stack *stack, uint16_t op, const uint8_t *to, const uint8_t *tha,
+		 uint32_t spa, uint32_t tpa)
+{
+	struct net_out *out;
+	struct net_arp_hdr *arp;
+
+	if (!stack->dev->ethernet)
+		return;
+	out = net_out_new(stack, NET_ARP_LEN, true);
+	if (!out)
+		return;
+	arp = (struct net_arp_hdr *)out->hdr;
+	arp->hrd = __builtin_bswap16(1);
+	arp->pro = __builtin_bswap16(NET_ETHERTYPE_IPV4);
+	arp->hln = 6;
+	arp->pln = 4;
+	arp->op = __builtin_bswap16(op);
+	memcpy(arp->sha, stack->dev->mac, 6);
+	arp->spa = spa;
+	memcpy(arp->tha, tha, 6);
+	arp->tpa = tpa;
+	out->l4_len = 0;
+	net_eth_header(out, to, stack->dev->mac, NET_ETHERTYPE_ARP);
+	net_out_queue(stack, out);
+	stack->count[op == NET_ARP_REQUEST ? NET_C_ARP_REQUESTS : NET_C_ARP_REPLIES]++;
+}
+
+/* Asked in the name of an address that the other end can answer: one of the same
+ * network, if there is one. */
+static uint32_t asker(const struct net_stack *stack, const struct net_ip *ip)
+{
+	const struct net_ips *ips = &stack->ip;
+
+	for (uint32_t i = 0; i < ips->n_locals; i++) {
+		unsigned prefix = ips->locals[i].prefix;
+		uint32_t mask = prefix ? __builtin_bswap32(~0u << (32 - prefix)) : 0;
+
+		if (!((net_ip_v4(&ips->locals[i].ip) ^ net_ip_v4(ip)) & mask))
+			return net_ip_v4(&ips->locals[i].ip);
+	}
+	return ips->n_locals ? net_ip_v4(&ips->locals[0].ip) : 0;
+}
+
+void net_arp_request(struct net_stack *stack, const struct net_ip *ip, const uint8_t *mac)
+{
+	send(stack, NET_ARP_REQUEST, mac ? mac : everybody, nobody, asker(stack, ip),
+	     net_ip_v4(ip));
+}
+
+/* RFC 5227 3: a request for the address itself. */
+void net_arp_announce(struct net_stack *stack, const struct net_ip *ip)
+{
+	send(stack, NET_ARP_REQUEST, everybody, nobody, net_ip_v4(ip), net_ip_v4(ip));
+}
+
+static bool is_wellformed(const struct net_arp_hdr *arp, uint32_t len)
+{
+	return len >= NET_ARP_LEN && arp->hrd == __builtin_bswap16(1) &&
+	       arp->pro == __builtin_bswap16(NET_ETHERTYPE_IPV4) && arp->hln == 6 &&
+	       arp->pln == 4 &&
+	       (arp->op == __builtin_bswap16(NET_ARP_REQUEST) ||
+		arp->op == __builtin_bswap16(NET_ARP_REPLY)) &&
+	       !(arp->sha[0] & 1) && memcmp(arp->sha, nobody, 6);
+}
+
+/* RFC 826, "Packet Reception": an entry that is there is brought up to date by
+ * whatever comes; one is made only of a question for us. */
+void net_arp_input(struct net_stack *stack, const uint8_t *data, uint32_t len)
+{
+	const struct net_arp_hdr *arp = (const struct net_arp_hdr *)data;
+	struct net_ip sender, target;
+	bool for_us;
+
+	if (!is_wellformed(arp, len)) {
+		stack->count[NET_C_ARP_BAD]++;
+		return;
+	}
+	sender = net_ip4(arp->spa);
+	target = net_ip4(arp->tpa);
+	for_us = net_local_has(stack, &target);
+	if (net_local_has(stack, &sender)) {
+		/* ours: our own that came back, or another who claims it, and who
+		 * is told of it (RFC 5227 2.4) */
+		if (!memcmp(arp->sha, stack->dev->mac, 6))
+			return;
+		stack->count[NET_C_ARP_CONFLICTS]++;
+		if (!for_us || arp->op != __builtin_bswap16(NET_ARP_REQUEST))
+			return;
+	} else if (net_ip_is_unicast(stack, &sender)) {
+		net_neigh_confirm(stack, &sender, arp->sha,
+				  for_us && arp->op == __builtin_bswap16(NET_ARP_REQUEST));
+	} else if (arp->spa) {
+		stack->count[NET_C_ARP_BAD]++;
+		return;
+	}
+	if (for_us && arp->op == __builtin_bswap16(NET_ARP_REQUEST))
+		send(stack, NET_ARP_REPLY, arp->sha, arp->sha, arp->tpa, arp->spa);
+}

@@ -1,0 +1,187 @@
+#include "config.h"
+
+#include "net/icmp.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "net/csum.h"
+#include "net/stack.h"
+#include "net/wire.h"
+
+#define QUOTE_MAX (576u - NET_IP_LEN - NET_ICMP_LEN) /* RFC 1812 4.3.2.3 */
+
+/* An ICMP message, its payload by reference (which it gets one more of). */
+static void send(struct net_stack *stack, const struct net_ip *from, const struct net_ip *to,
+		 const struct net_icmp_hdr *header, const struct net_seg *payload)
+{
+	struct net_path path;
+	struct net_icmp_hdr *icmp;
+	struct net_out *out;
+
+	if (net_path_find(stack, from, to, &path))
+		return;
+	out = net_out_new(stack, NET_ICMP_LEN, true);
+	if (!out)
+		return;
+	icmp = (struct net_icmp_hdr *)out->hdr;
+	*icmp = *header;
+	icmp->csum = 0;
+	if (payload->len) {
+		net_get(stack, payload->mem);
+		out->segs[0] = *payload;
+		out->n_segs = 1;
+		out->len = payload->len;
+	}
+	icmp->csum = net_csum_finish(net_csum_segs(net_csum_add(0, icmp, NET_ICMP_LEN), out));
+	net_ip_output(stack, &path, out, NET_IPPROTO_ICMP, 0, true);
+}
+
+/* ---- errors that go out */
+
+static bool may_send(struct net_stack *stack)
+{
+	struct net_icmps *icmp = &stack->icmp;
+	uint64_t past = stack->now - icmp->refilled;
+	uint64_t more = past / NSEC_PER_USEC * stack->config.icmp_rate / 1000000;
+
+	if (more) {
+		icmp->refilled = stack->now;
+		more += icmp->tokens;
+		icmp->tokens = more < stack->config.icmp_rate ? (uint32_t)more :
+								stack->config.icmp_rate;
+	}
+	if (!icmp->tokens) {
+		stack->count[NET_C_ICMP_LIMITED]++;
+		return false;
+	}
+	icmp->tokens--;
+	return true;
+}
+
+/* RFC 1122 3.2.2: never about what went to many, or came from none in particular. */
+void net_icmp_unreachable(struct net_stack *stack, const struct net_pkt *pkt,
+			  const struct net_ip_in *ip, uint8_t code)
+{
+	struct net_icmp_hdr header = { .type = NET_ICMP_UNREACH, .code = code };
+	struct net_seg quote = pkt->seg;
+	uint32_t ip_len = (uint32_t)(pkt->seg.data - ip->header);
+
+	if (ip->broadcast || !net_ip_is_unicast(stack, &ip->src) || !may_send(stack))
+		return;
+	quote.data -= ip_len;
+	quote.len = ip_len + ip->len;
+	if (quote.len > QUOTE_MAX)
+		quote.len = QUOTE_MAX;
+	stack->count[NET_C_ICMP_UNREACH_OUT]++;
+	send(stack, &ip->dst, &ip->src, &header, &quote);
+}
+
+/* ---- errors that come in */
+
+void net_icmp_tell(struct net_stack *stack, const uint8_t *quoted, uint32_t len, int err,
+		   bool hard)
+{
+	const struct net_ip_hdr *ip = (const struct net_ip_hdr *)quoted;
+	uint32_t ip_len = (quoted[0] & 0xfu) * 4;
+	struct net_addr local = { net_ip4(ip->src), 0 }, peer = { net_ip4(ip->dst), 0 };
+	uint32_t seq;
+
+	if (len < ip_len + 8 || ip->frag & __builtin_bswap16(NET_IP_OFFSET))
+		return;
+	memcpy(&local.port, quoted + ip_len, 2);
+	memcpy(&peer.port, quoted + ip_len + 2, 2);
+	if (ip->proto == NET_IPPROTO_UDP) {
+		net_udp_unreachable(stack, &local, &peer, err);
+	} else if (ip->proto == NET_IPPROTO_TCP) {
+		memcpy(&seq, quoted + ip_len + 4, 4);
+		net_tcp_unreachable(stack, &local, &peer, __builtin_bswap32(seq), err, hard);
+	}
+}
+
+/* RFC 1122 3.2.2.1, 4.2.3.9; the errnos are Linux's. */
+static int unreach_errno(uint8_t code, bool *hard)
+{
+	*hard = code == NET_ICMP_UNREACH_PROTO || code == NET_ICMP_UNREACH_PORT;
+	switch (code) {
+	case NET_ICMP_UNREACH_NET:
+	case 6: /* destination network unknown */
+	case 9: /* network administratively prohibited */
+	case 11: /* network unreachable for the type of service */
+		return ENETUNREACH;
+	case NET_ICMP_UNREACH_PROTO:
+		return ENOPROTOOPT;
+	case NET_ICMP_UNREACH_PORT:
+		return ECONNREFUSED;
+	case NET_ICMP_UNREACH_FRAG:
+		return EMSGSIZE;
+	default:
+		return EHOSTUNREACH;
+	}
+}
+
+/* What is quoted has to be something that we can have sent: not a later fragment,
+ * from an address of ours, with the whole of the two ports. */
+static bool quote_is_ours(struct net_stack *stack, const uint8_t *quoted, uint32_t len)
+{
+	const struct net_ip_hdr *ip = (const struct net_ip_hdr *)quoted;
+	struct net_ip src;
+
+	if (len < NET_IP_LEN || quoted[0] >> 4 != 4 || (quoted[0] & 0xf) < 5 ||
+	    ip->frag & __builtin_bswap16(NET_IP_OFFSET))
+		return false;
+	src = net_ip4(ip->src);
+	return len >= (quoted[0] & 0xfu) * 4 + 8 && net_local_has(stack, &src);
+}
+
+static void error_input(struct net_stack *stack, const struct net_icmp_hdr *icmp,
+			const uint8_t *quoted, uint32_t len)
+{
+	bool hard = false;
+	int err = EHOSTUNREACH;
+
+	if (!quote_is_ours(stack, quoted, len)) {
+		stack->count[NET_C_ICMP_BAD]++;
+		return;
+	}
+	stack->count[NET_C_ICMP_UNREACH_IN]++;
+	if (icmp->type == NET_ICMP_UNREACH)
+		err = unreach_errno(icmp->code, &hard);
+	else if (icmp->type == NET_ICMP_PARAM_PROBLEM)
+		err = EPROTO;
+	net_icmp_tell(stack, quoted, len, err, hard);
+}
+
+/* ---- input */
+
+static void echo_input(struct net_stack *stack, struct net_pkt *pkt, const struct net_ip_in *ip)
+{
+	struct net_icmp_hdr header = *(const struct net_icmp_hdr *)pkt->seg.data;
+	struct net_seg payload = pkt->seg;
+
+	if (ip->broadcast || !net_ip_is_unicast(stack, &ip->src))
+		return;	/* RFC 1122 3.2.2.6 allows it */
+	stack->count[NET_C_ICMP_ECHOS]++;
+	header.type = NET_ICMP_ECHO_REPLY;
+	payload.data += NET_ICMP_LEN;
+	payload.len = ip->len - NET_ICMP_LEN;
+	send(stack, &ip->dst, &ip->src, &header, &payload);
+}
+
+void net_icmp_input(struct net_stack *stack, struct net_pkt *pkt, const struct net_ip_in *ip)
+{
+	const struct net_icmp_hdr *icmp = (const struct net_icmp_hdr *)pkt->seg.data;
+
+	if (ip->len < NET_ICMP_LEN ||
+	    (!(pkt->flags & NET_PKT_L4_GOOD) &&
+	     net_csum_finish(net_csum_add(0, pkt->seg.data, ip->len)))) {
+		stack->count[NET_C_ICMP_BAD]++;
+	} else if (icmp->type == NET_ICMP_ECHO && !icmp->code) {
+		echo_input(stack, pkt, ip);
+	} else if (icmp->type == NET_ICMP_UNREACH || icmp->type == NET_ICMP_TIME_EXCEEDED ||
+		   icmp->type == NET_ICMP_PARAM_PROBLEM) {
+		error_input(stack, icmp, pkt->seg.data + NET_ICMP_LEN, ip->len - NET_ICMP_LEN);
+	}
+	net_put(stack, pkt->seg.mem);
+}

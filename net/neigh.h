@@ -1,0 +1,76 @@
+/*
+ * Neighbours: the link addresses of IP addresses on this link, found by ARP
+ * (RFC 826, 1122 2.3.2). Packets for one that is being asked for wait with it, a
+ * few. One that is in use is asked again before it expires, so that what is sent
+ * never stalls.
+ */
+#ifndef NET_NEIGH_H
+#define NET_NEIGH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "net/net.h"
+#include "net/timer.h"
+
+struct net_out;
+struct net_waiting;
+
+enum net_neigh_state {
+	NET_NEIGH_INCOMPLETE,	/* asked for by broadcast */
+	NET_NEIGH_REACHABLE,
+	NET_NEIGH_PROBING,	/* asked again, and used meanwhile */
+	NET_NEIGH_FAILED,	/* did not answer; forgotten soon */
+	NET_NEIGH_STATIC,
+};
+
+struct net_neigh {
+	uint8_t mac[6];
+	uint8_t state;		/* enum net_neigh_state */
+	bool used;		/* since it was last confirmed */
+	struct net_ip ip;
+	struct net_neigh *next;	/* of its hash chain */
+	struct list link;	/* of all, oldest first */
+	struct net_timer timer;
+	uint32_t tries;
+	uint32_t n_waiting;
+	struct net_waiting *waiting, **waiting_end; /* packets, oldest first */
+};
+
+#define NET_NEIGH_CHAINS 256u
+
+struct net_neighs {
+	struct net_neigh *chains[NET_NEIGH_CHAINS];
+	struct list all;
+	uint32_t n;
+};
+
+void net_neighs_init(struct net_stack *stack);
+void net_neighs_fini(struct net_stack *stack);
+
+/* Whether packets may be sent to mac now. */
+static inline bool net_neigh_usable(const struct net_neigh *n)
+{
+	return n->state == NET_NEIGH_REACHABLE || n->state == NET_NEIGH_PROBING ||
+	       n->state == NET_NEIGH_STATIC;
+}
+
+/* The entry of ip, made and asked for if there is none; NULL: the table is full of
+ * such that are in use, or no memory. */
+struct net_neigh *net_neigh_find(struct net_stack *stack, const struct net_ip *ip);
+/* Keeps a packet, complete but for its link header, until ip is known; takes it
+ * over. EHOSTUNREACH: it does not answer. */
+int net_neigh_wait(struct net_stack *stack, struct net_neigh *n, struct net_out *out);
+/* ip has told its address. create: make an entry if there is none. */
+void net_neigh_confirm(struct net_stack *stack, const struct net_ip *ip, const uint8_t mac[6],
+		       bool create);
+
+/* ARP */
+void net_arp_input(struct net_stack *stack, const uint8_t *data, uint32_t len);
+/* mac NULL: to everybody */
+void net_arp_request(struct net_stack *stack, const struct net_ip *ip, const uint8_t *mac);
+/* Tells everybody that ip is ours. */
+void net_arp_announce(struct net_stack *stack, const struct net_ip *ip);
+
+#endif /* NET_NEIGH_H */

@@ -1,0 +1,315 @@
+#include "config.h"
+
+#include "net/port.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/stack.h"
+
+#define FIRST_SIZE 64u
+
+/* One that somebody uses. */
+struct net_port {
+	struct net_port *next;	/* of its hash chain */
+	uint16_t port;		/* as on the wire */
+	uint8_t type;		/* enum net_type */
+	uint32_t n_held;	/* connections without a bound socket */
+	struct net_sock *socks;	/* bound ones, by port_next */
+};
+
+int net_ports_init(struct net_stack *stack)
+{
+	struct net_ports *ports = &stack->ports;
+
+	ports->table = calloc(FIRST_SIZE, sizeof(struct net_port *));
+	if (!ports->table)
+		return ENOMEM;
+	ports->mask = FIRST_SIZE - 1;
+	return 0;
+}
+
+void net_ports_fini(struct net_stack *stack)
+{
+	struct net_ports *ports = &stack->ports;
+
+	for (uint32_t i = 0; ports->table && i <= ports->mask; i++) {
+		struct net_port *p, *next;
+
+		for (p = ports->table[i]; p; p = next) {
+			next = p->next;
+			free(p);
+		}
+	}
+	free(ports->table);
+	ports->table = NULL;
+}
+
+static struct net_port **chain_of(const struct net_ports *ports, uint16_t port)
+{
+	return &ports->table[((port >> 8) ^ (uint32_t)port * 0x9e37u) & ports->mask];
+}
+
+static struct net_port *find(const struct net_ports *ports, uint8_t type, uint16_t port)
+{
+	struct net_port *p = *chain_of(ports, port);
+
+	while (p && (p->port != port || p->type != type))
+		p = p->next;
+	return p;
+}
+
+/* Twice the chains, if there are more ports than chains; as many as before will do,
+ * too. */
+static void grow(struct net_ports *ports)
+{
+	uint32_t size = ports->mask + 1;
+	struct net_ports larger = { .mask = size * 2 - 1 };
+
+	if (ports->n < size)
+		return;
+	larger.table = calloc(size * 2, sizeof(struct net_port *));
+	if (!larger.table)
+		return;
+	for (uint32_t i = 0; i < size; i++) {
+		struct net_port *p, *next;
+
+		for (p = ports->table[i]; p; p = next) {
+			struct net_port **chain = chain_of(&larger, p->port);
+
+			next = p->next;
+			p->next = *chain;
+			*chain = p;
+		}
+	}
+	free(ports->table);
+	ports->table = larger.table;
+	ports->mask = larger.mask;
+}
+
+static struct net_port *make(struct net_ports *ports, uint8_t type, uint16_t port)
+{
+	struct net_port **chain, *p = find(ports, type, port);
+
+	if (p)
+		return p;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	grow(ports);
+	p->port = port;
+	p->type = type;
+	chain = chain_of(ports, port);
+	p->next = *chain;
+	*chain = p;
+	ports->n++;
+	return p;
+}
+
+static void drop_if_unused(struct net_ports *ports, struct net_port *p)
+{
+	struct net_port **link = chain_of(ports, p->port);
+
+	if (p->socks || p->n_held)
+		return;
+	while (*link != p)
+		link = &(*link)->next;
+	*link = p->next;
+	ports->n--;
+	free(p);
+}
+
+/* ---- binding */
+
+static bool addresses_overlap(const struct net_ip *a, const struct net_ip *b)
+{
+	return net_ip_is_any(a) || net_ip_is_any(b) || net_ip_equal(a, b);
+}
+
+static bool is_taken(const struct net_port *p, const struct net_sock *s, const struct net_ip *ip)
+{
+	if (!p)
+		return false;
+	if (p->n_held && !s->reuse)
+		return true;
+	for (const struct net_sock *other = p->socks; other; other = other->port_next) {
+		if (!addresses_overlap(&other->local.ip, ip))
+			continue;
+		if (!other->reuse || !s->reuse || other->listens)
+			return true;
+	}
+	return false;
+}
+
+/* A random place to begin at, then all of the range in order. */
+static uint16_t nth_port(const struct net_stack *stack, uint32_t first, uint32_t i)
+{
+	uint32_t n = stack->config.port_max - stack->config.port_min + 1;
+
+	return __builtin_bswap16((uint16_t)(stack->config.port_min + (first + i) % n));
+}
+
+static int free_port(struct net_sock *s, const struct net_ip *ip, uint16_t *port_out)
+{
+	struct net_stack *stack = s->stack;
+	uint32_t n = stack->config.port_max - stack->config.port_min + 1;
+	uint32_t first = net_rand_below(&stack->rand, n);
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint16_t port = nth_port(stack, first, i);
+		const struct net_port *p = find(&stack->ports, s->type, port);
+
+		if (p && (p->n_held || is_taken(p, s, ip) || p->socks))
+			continue;
+		*port_out = port;
+		return 0;
+	}
+	return EADDRINUSE;
+}
+
+int net_port_bind(struct net_sock *s, const struct net_addr *addr)
+{
+	struct net_stack *stack = s->stack;
+	bool any = net_ip_is_any(&addr->ip);
+	uint16_t port = addr->port;
+	struct net_port *p;
+	int err = 0;
+
+	if (!port)
+		err = free_port(s, &addr->ip, &port);
+	else if (is_taken(find(&stack->ports, s->type, port), s, &addr->ip))
+		err = EADDRINUSE;
+	if (!err && !any)
+		err = net_local_hold(stack, &addr->ip);
+	if (err)
+		return err;
+	p = make(&stack->ports, s->type, port);
+	if (!p) {
+		if (!any)
+			net_local_drop(stack, &addr->ip);
+		return ENOMEM;
+	}
+	s->local.ip = s->held_ip = addr->ip;
+	s->local.port = port;
+	s->bound = true;
+	s->port_next = p->socks;
+	p->socks = s;
+	return 0;
+}
+
+void net_port_unbind(struct net_sock *s)
+{
+	struct net_ports *ports = &s->stack->ports;
+	struct net_sock **link;
+	struct net_port *p;
+
+	if (!s->bound)
+		return;
+	p = find(ports, s->type, s->local.port);
+	link = &p->socks;
+	while (*link != s)
+		link = &(*link)->port_next;
+	*link = s->port_next;
+	s->bound = false;
+	drop_if_unused(ports, p);
+	if (!net_ip_is_any(&s->held_ip))
+		net_local_drop(s->stack, &s->held_ip);
+}
+
+int net_port_pick(struct net_sock *s, bool (*taken)(struct net_sock *s, uint16_t port))
+{
+	struct net_stack *stack = s->stack;
+	uint32_t n = stack->config.port_max - stack->config.port_min + 1;
+	uint32_t first = net_rand_below(&stack->rand, n);
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint16_t port = nth_port(stack, first, i);
+		const struct net_port *p = find(&stack->ports, s->type, port);
+
+		if ((p && p->socks) || taken(s, port))
+			continue;
+		s->local.port = port;
+		return 0;
+	}
+	return EADDRNOTAVAIL;
+}
+
+bool net_port_has_listener(const struct net_sock *s)
+{
+	const struct net_port *p = find(&s->stack->ports, s->type, s->local.port);
+
+	for (const struct net_sock *other = p ? p->socks : NULL; other; other = other->port_next)
+		if (other != s && other->listens &&
+		    addresses_overlap(&other->local.ip, &s->local.ip))
+			return true;
+	return false;
+}
+
+int net_port_hold(struct net_stack *stack, const struct net_addr *local, int n)
+{
+	bool any = net_ip_is_any(&local->ip);
+	struct net_port *p;
+	int err;
+
+	if (n < 0) {
+		p = find(&stack->ports, NET_TCP, local->port);
+		p->n_held--;
+		drop_if_unused(&stack->ports, p);
+		if (!any)
+			net_local_drop(stack, &local->ip);
+		return 0;
+	}
+	err = any ? 0 : net_local_hold(stack, &local->ip);
+	if (err)
+		return err;
+	p = make(&stack->ports, NET_TCP, local->port);
+	if (!p) {
+		if (!any)
+			net_local_drop(stack, &local->ip);
+		return ENOMEM;
+	}
+	p->n_held++;
+	return 0;
+}
+
+/* ---- who gets a packet */
+
+/* How well a socket fits; 0: not at all. */
+static int score(const struct net_sock *s, const struct net_addr *local,
+		 const struct net_addr *peer)
+{
+	int n = 1;
+
+	if (s->type == NET_TCP && !s->listens)
+		return 0;
+	if (!net_ip_is_any(&s->local.ip)) {
+		if (!net_ip_equal(&s->local.ip, &local->ip))
+			return 0;
+		n++;
+	}
+	if (peer && s->peer.port) {
+		if (s->peer.port != peer->port || !net_ip_equal(&s->peer.ip, &peer->ip))
+			return 0;
+		n += 2;
+	}
+	return n;
+}
+
+struct net_sock *net_port_find(struct net_stack *stack, enum net_type type,
+			       const struct net_addr *local, const struct net_addr *peer)
+{
+	const struct net_port *p = find(&stack->ports, type, local->port);
+	struct net_sock *best = NULL;
+	int most = 0;
+
+	for (struct net_sock *s = p ? p->socks : NULL; s; s = s->port_next) {
+		int n = score(s, local, peer);
+
+		if (n > most) {
+			most = n;
+			best = s;
+		}
+	}
+	return best;
+}

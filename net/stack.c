@@ -1,0 +1,140 @@
+#include "config.h"
+
+#include "net/stack.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/eth.h"
+
+#define WHEEL_SHIFT 16		/* ticks of 65.5 us */
+#define AHEAD 3u		/* packets whose headers are being fetched */
+
+/* ---- life */
+
+static void parts_init(struct net_stack *stack, uint64_t seed, const uint8_t *key)
+{
+	list_init(&stack->ready);
+	net_rand_init(&stack->rand, seed, key);
+	wheel_init(&stack->wheel, WHEEL_SHIFT, stack->now);
+	net_neighs_init(stack);
+	net_reass_init(stack);
+	net_udps_init(stack);
+	stack->icmp.tokens = stack->config.icmp_rate;
+	stack->icmp.refilled = stack->now;
+}
+
+int net_stack_new(const char *config, uint64_t seed, const uint8_t *key, struct net_dev *dev,
+		  uint64_t *count, uint64_t now, char why[NET_WHY],
+		  struct net_stack **stack_out)
+{
+	struct net_stack *stack = calloc(1, sizeof(*stack));
+	int err;
+
+	if (!stack) {
+		snprintf(why, NET_WHY, "no memory");
+		return ENOMEM;
+	}
+	stack->dev = dev;
+	stack->count = count;
+	stack->now = now;
+	err = net_config_parse(&stack->config, config, why);
+	if (err) {
+		free(stack);
+		return err;
+	}
+	if (!stack->config.mtu || stack->config.mtu > dev->mtu)
+		stack->config.mtu = dev->mtu;
+	parts_init(stack, seed, key);
+	err = net_outs_init(stack);
+	if (!err)
+		err = net_ports_init(stack);
+	if (!err)
+		err = net_ips_init(stack);
+	if (!err)
+		err = net_tcps_init(stack);
+	if (err) {
+		snprintf(why, NET_WHY, "no memory");
+		net_stack_free(stack);
+		return err;
+	}
+	*stack_out = stack;
+	return 0;
+}
+
+void net_stack_free(struct net_stack *stack)
+{
+	net_tcps_fini(stack);
+	net_udps_fini(stack);
+	net_loop_fini(stack);
+	net_reass_fini(stack);
+	net_neighs_fini(stack);
+	net_outs_fini(stack);
+	net_ports_fini(stack);
+	net_ips_fini(stack);
+	free(stack);
+}
+
+/* ---- packets */
+
+void net_input(struct net_stack *stack, uint64_t now, struct net_pkt *pkts, uint32_t n)
+{
+	stack->now = now;
+	for (uint32_t i = 0; i < n && i < AHEAD; i++)
+		__builtin_prefetch(pkts[i].seg.data);
+	for (uint32_t i = 0; i < n; i++) {
+		if (i + AHEAD < n)
+			__builtin_prefetch(pkts[i + AHEAD].seg.data);
+		stack->count[NET_C_RX_PACKETS]++;
+		stack->count[NET_C_RX_BYTES] += pkts[i].seg.len;
+		if (likely(stack->dev->ethernet))
+			net_eth_input(stack, &pkts[i]);
+		else
+			net_ip_input(stack, &pkts[i]);
+	}
+	if (unlikely(!net_loop_is_empty(&stack->loop)))
+		net_loop_run(stack);
+}
+
+static void resume(struct net_stack *stack)
+{
+	if (!net_outs_room(&stack->out))
+		return;
+	net_tcp_resume(stack);
+	net_udp_resume(stack);
+}
+
+bool net_flush(struct net_stack *stack)
+{
+	net_tcp_flush_acks(stack);
+	return net_outs_flush(stack);
+}
+
+bool net_has_unsent(const struct net_stack *stack)
+{
+	return stack->out.n || !net_loop_is_empty(&stack->loop);
+}
+
+uint64_t net_deadline(const struct net_stack *stack)
+{
+	if (!net_loop_is_empty(&stack->loop))
+		return stack->now;
+	return wheel_deadline(&stack->wheel);
+}
+
+uint64_t net_poll(struct net_stack *stack, uint64_t now)
+{
+	struct wheel_timer *t;
+
+	stack->now = now;
+	while ((t = wheel_expire(&stack->wheel, now))) {
+		struct net_timer *timer = container_of(t, struct net_timer, t);
+
+		timer->fire(stack, timer);
+	}
+	net_loop_run(stack);
+	resume(stack);
+	return net_deadline(stack);
+}

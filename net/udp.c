@@ -1,0 +1,449 @@
+#include "config.h"
+
+#include "net/udp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/csum.h"
+#include "net/icmp.h"
+#include "net/stack.h"
+#include "net/wire.h"
+
+#define LONGEST 65507u
+#define BLOCK 64u		/* records made at a time */
+#define SHORT 512u		/* of a hoarder these are copied out of their packets */
+
+struct net_dgram {
+	struct net_dgram *next;
+	struct net_seg seg;
+	struct net_addr from;
+};
+
+struct udp {
+	struct net_sock s;	/* first */
+	struct net_path path;	/* to who was sent to last */
+	struct net_dgram *rx, **rx_end;	/* oldest first */
+	uint64_t queued;	/* payload bytes in rx */
+	int64_t pinned;		/* by rx, and by what the program has (net_charge) */
+	uint32_t rcvbuf, sndbuf;
+	int err;		/* of ICMP: told once */
+	bool rd_shut, wr_shut;
+	struct list link;	/* of all */
+	struct list blocked;
+};
+
+static struct udp *udp_of(struct net_sock *s)
+{
+	return container_of(s, struct udp, s);
+}
+
+static const struct udp *udp_of_const(const struct net_sock *s)
+{
+	return container_of(s, const struct udp, s);
+}
+
+/* ---- records */
+
+struct block {
+	struct block *next;
+	struct net_dgram dgrams[BLOCK];
+};
+
+static bool records_make(struct net_udps *udps)
+{
+	struct block *b = malloc(sizeof(*b));
+
+	if (!b)
+		return false;
+	b->next = udps->blocks;
+	udps->blocks = b;
+	for (uint32_t i = 0; i < BLOCK; i++) {
+		b->dgrams[i].next = udps->free;
+		udps->free = &b->dgrams[i];
+	}
+	return true;
+}
+
+void net_udps_init(struct net_stack *stack)
+{
+	list_init(&stack->udp.socks);
+	list_init(&stack->udp.blocked);
+}
+
+static void rx_drop(struct udp *u)
+{
+	struct net_udps *udps = &u->s.stack->udp;
+	struct net_dgram *d;
+
+	while ((d = u->rx)) {
+		u->rx = d->next;
+		u->pinned -= d->seg.pinned;
+		net_put(u->s.stack, d->seg.mem);
+		d->next = udps->free;
+		udps->free = d;
+	}
+	u->rx_end = &u->rx;
+	u->queued = 0;
+}
+
+void net_udps_fini(struct net_stack *stack)
+{
+	struct net_udps *udps = &stack->udp;
+	struct block *b, *next;
+
+	while (!list_empty(&udps->socks))
+		net_udp_close(&list_first(&udps->socks, struct udp, link)->s);
+	for (b = udps->blocks; b; b = next) {
+		next = b->next;
+		free(b);
+	}
+	udps->blocks = NULL;
+}
+
+/* ---- input */
+
+/* A program that keeps what it pops: short ones leave their packet. */
+static void unpin(struct udp *u, struct net_seg *seg)
+{
+	struct net_stack *stack = u->s.stack;
+	struct net_seg copy;
+
+	if (seg->len > SHORT || u->pinned <= u->rcvbuf / 2 || seg->pinned <= seg->len * 2)
+		return;
+	if (!stack->dev->ops->alloc(stack->dev, seg->len ? seg->len : 1, &copy))
+		return;
+	memcpy(copy.data, seg->data, seg->len);
+	copy.len = seg->len;
+	net_put(stack, seg->mem);
+	*seg = copy;
+	stack->count[NET_C_UDP_GATHERED_BYTES] += copy.len;
+}
+
+static void enqueue(struct udp *u, struct net_seg *seg, const struct net_addr *from)
+{
+	struct net_stack *stack = u->s.stack;
+	struct net_dgram *d;
+
+	unpin(u, seg);
+	if (u->pinned + seg->pinned > u->rcvbuf || u->rd_shut) {
+		stack->count[NET_C_UDP_FULL]++;
+		net_put(stack, seg->mem);
+		return;
+	}
+	if (unlikely(!stack->udp.free) && !records_make(&stack->udp)) {
+		stack->count[NET_C_NO_MEMORY]++;
+		net_put(stack, seg->mem);
+		return;
+	}
+	d = stack->udp.free;
+	stack->udp.free = d->next;
+	d->next = NULL;
+	d->seg = *seg;
+	d->from = *from;
+	*u->rx_end = d;
+	u->rx_end = &d->next;
+	u->queued += seg->len;
+	u->pinned += seg->pinned;
+	net_raise(&u->s, NET_READABLE);
+}
+
+static bool checksum_is_good(const struct net_pkt *pkt, const struct net_ip_in *ip, uint16_t len)
+{
+	const struct net_udp_hdr *udp = (const struct net_udp_hdr *)pkt->seg.data;
+	uint64_t sum;
+
+	if (pkt->flags & NET_PKT_L4_GOOD || !udp->csum)
+		return true;
+	if (pkt->flags & NET_PKT_L4_BAD)
+		return false;
+	sum = net_csum_pseudo(net_ip_v4(&ip->src), net_ip_v4(&ip->dst), NET_IPPROTO_UDP, len);
+	return !net_csum_finish(net_csum_add(sum, udp, len));
+}
+
+void net_udp_input(struct net_stack *stack, struct net_pkt *pkt, const struct net_ip_in *ip)
+{
+	const struct net_udp_hdr *udp = (const struct net_udp_hdr *)pkt->seg.data;
+	struct net_addr local, from;
+	enum net_count why;
+	struct net_sock *s;
+	uint16_t len;
+
+	why = NET_C_UDP_BAD;
+	if (unlikely(ip->len < NET_UDP_LEN))
+		goto bad;
+	len = __builtin_bswap16(udp->len);
+	if (unlikely(len < NET_UDP_LEN || len > ip->len || !udp->dport))
+		goto bad;
+	why = NET_C_UDP_BAD_CSUM;
+	if (unlikely(!checksum_is_good(pkt, ip, len)))
+		goto bad;
+	local = (struct net_addr){ ip->dst, udp->dport };
+	from = (struct net_addr){ ip->src, udp->sport };
+	s = net_port_find(stack, NET_UDP, &local, &from);
+	if (unlikely(!s) || unlikely(ip->broadcast && !net_ip_is_any(&s->local.ip))) {
+		net_icmp_unreachable(stack, pkt, ip, NET_ICMP_UNREACH_PORT);
+		why = NET_C_UDP_NO_PORT;
+		goto bad;
+	}
+	stack->count[NET_C_UDP_IN]++;
+	pkt->seg.data += NET_UDP_LEN;
+	pkt->seg.len = len - NET_UDP_LEN;
+	enqueue(udp_of(s), &pkt->seg, &from);
+	return;
+
+bad:
+	stack->count[why]++;
+	net_put(stack, pkt->seg.mem);
+}
+
+/* Only who has said to whom it speaks can make sense of it (RFC 1122 4.1.3.3). */
+void net_udp_unreachable(struct net_stack *stack, const struct net_addr *local,
+			 const struct net_addr *peer, int err)
+{
+	struct net_sock *s = net_port_find(stack, NET_UDP, local, peer);
+
+	if (!s || !s->peer.port)
+		return;
+	udp_of(s)->err = err;
+	net_raise(s, NET_READABLE | NET_WRITABLE);
+}
+
+/* ---- output */
+
+void net_udp_resume(struct net_stack *stack)
+{
+	while (!list_empty(&stack->udp.blocked) && net_outs_room(&stack->out)) {
+		struct udp *u = list_first(&stack->udp.blocked, struct udp, blocked);
+
+		list_del(&u->blocked);
+		net_raise(&u->s, NET_WRITABLE);
+	}
+}
+
+static int block(struct udp *u)
+{
+	if (list_empty(&u->blocked))
+		list_add_tail(&u->s.stack->udp.blocked, &u->blocked);
+	return EAGAIN;
+}
+
+/* The way to who was sent to last is mostly still the one. */
+static int path_get(struct udp *u, const struct net_ip *dst)
+{
+	struct net_stack *stack = u->s.stack;
+
+	if (likely(u->path.gen == stack->ip.gen) && likely(net_ip_equal(&u->path.dst, dst)))
+		return 0;
+	return net_path_find(stack, &u->s.local.ip, dst, &u->path);
+}
+
+static int bind_if_unbound(struct net_sock *s)
+{
+	struct net_addr any = { net_ip4(0), 0 };
+
+	return likely(s->bound) ? 0 : net_port_bind(s, &any);
+}
+
+static uint32_t length(const struct net_seg *segs, uint32_t n)
+{
+	uint64_t len = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		len += segs[i].len;
+	return len > LONGEST ? LONGEST + 1 : (uint32_t)len;
+}
+
+static int errno_take(struct udp *u)
+{
+	int err = u->err;
+
+	u->err = 0;
+	return err;
+}
+
+int net_udp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n,
+		 const struct net_addr *to)
+{
+	struct net_stack *stack = s->stack;
+	struct udp *u = udp_of(s);
+	uint32_t len = length(segs, n), packets;
+	struct net_udp_hdr *udp;
+	struct net_out *out;
+	int err;
+
+	if (!to)
+		to = &s->peer;
+	if (unlikely(u->err))
+		return errno_take(u);
+	if (unlikely(u->wr_shut))
+		return EPIPE;
+	if (unlikely(!to->port))
+		return EDESTADDRREQ;
+	if (unlikely(len > LONGEST || n > NET_OUT_SEGS))
+		return EMSGSIZE;
+	err = path_get(u, &to->ip);
+	if (!err)
+		err = bind_if_unbound(s);
+	if (unlikely(err))
+		return err;
+	packets = len / (u->path.mtu - NET_IP_LEN - 7u) + 1; /* 7: fragments round down */
+	if (unlikely(net_outs_room(&stack->out) < packets + (packets > 1)))
+		return block(u);
+	out = net_out_new(stack, NET_UDP_LEN, false);
+	udp = (struct net_udp_hdr *)out->hdr;
+	udp->sport = s->local.port;
+	udp->dport = to->port;
+	udp->len = __builtin_bswap16((uint16_t)(len + NET_UDP_LEN));
+	for (uint32_t i = 0; i < n; i++)
+		if (segs[i].len)
+			out->segs[out->n_segs++] = segs[i];
+		else
+			net_put(stack, segs[i].mem);
+	out->len = len;
+	stack->count[NET_C_UDP_OUT]++;
+	/* as with the kernel, whether it arrives is another matter */
+	net_ip_output(stack, &u->path, out, NET_IPPROTO_UDP, 0, true);
+	return 0;
+}
+
+/* ---- the calls */
+
+int net_udp_socket(struct net_stack *stack, struct net_sock **sock_out)
+{
+	struct udp *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return ENOMEM;
+	u->rx_end = &u->rx;
+	u->rcvbuf = stack->config.rcvbuf;
+	u->sndbuf = stack->config.sndbuf;
+	list_init(&u->blocked);
+	list_add_tail(&stack->udp.socks, &u->link);
+	*sock_out = &u->s;
+	return 0;
+}
+
+int net_udp_bind(struct net_sock *s, const struct net_addr *addr)
+{
+	return net_port_bind(s, addr);
+}
+
+int net_udp_connect(struct net_sock *s, const struct net_addr *peer)
+{
+	struct udp *u = udp_of(s);
+	int err = net_path_find(s->stack, &s->held_ip, &peer->ip, &u->path);
+
+	if (!err)
+		err = bind_if_unbound(s);
+	if (err)
+		return err;
+	s->local.ip = u->path.src;
+	s->peer = *peer;
+	u->err = 0;
+	return 0;
+}
+
+int net_udp_recv(struct net_sock *s, struct net_seg *seg_out, struct net_addr *from, bool peek)
+{
+	struct udp *u = udp_of(s);
+	struct net_udps *udps = &s->stack->udp;
+	struct net_dgram *d = u->rx;
+
+	if (unlikely(u->err))
+		return peek ? u->err : errno_take(u);
+	if (unlikely(!d)) {
+		if (!u->rd_shut)
+			return EAGAIN;
+		*seg_out = (struct net_seg){ .len = 0 };
+		return 0;
+	}
+	*seg_out = d->seg;
+	if (from)
+		*from = d->from;
+	if (peek)
+		return 0;
+	u->rx = d->next;
+	if (!u->rx)
+		u->rx_end = &u->rx;
+	u->queued -= d->seg.len;
+	u->pinned -= d->seg.pinned;
+	d->next = udps->free;
+	udps->free = d;
+	return 0;
+}
+
+uint64_t net_udp_bytes_readable(const struct net_sock *s)
+{
+	return udp_of_const(s)->queued;
+}
+
+void net_udp_charge(struct net_sock *s, int64_t pinned)
+{
+	udp_of(s)->pinned += pinned;
+}
+
+int net_udp_shutdown(struct net_sock *s, bool rd, bool wr)
+{
+	struct udp *u = udp_of(s);
+
+	if (!s->peer.port)
+		return ENOTCONN;
+	u->rd_shut |= rd;
+	u->wr_shut |= wr;
+	if (rd) {
+		rx_drop(u);
+		net_raise(s, NET_READABLE);
+	}
+	return 0;
+}
+
+void net_udp_close(struct net_sock *s)
+{
+	struct udp *u = udp_of(s);
+
+	rx_drop(u);
+	list_del(&u->link);
+	list_del(&u->blocked);
+	list_del(&s->ready);
+	net_port_unbind(s);
+	free(u);
+}
+
+int net_udp_error(struct net_sock *s)
+{
+	return errno_take(udp_of(s));
+}
+
+int net_udp_set_opt(struct net_sock *s, enum net_opt opt, int64_t value)
+{
+	struct udp *u = udp_of(s);
+
+	if (opt == NET_OPT_REUSEADDR)
+		s->reuse = value != 0;
+	else if (opt != NET_OPT_RCVBUF && opt != NET_OPT_SNDBUF)
+		return ENOPROTOOPT;
+	else if (value < 0 || value > INT32_MAX)
+		return EINVAL;
+	else if (opt == NET_OPT_RCVBUF)
+		u->rcvbuf = (uint32_t)value;
+	else
+		u->sndbuf = (uint32_t)value;
+	return 0;
+}
+
+int net_udp_get_opt(const struct net_sock *s, enum net_opt opt, int64_t *value_out)
+{
+	const struct udp *u = udp_of_const(s);
+
+	if (opt == NET_OPT_REUSEADDR)
+		*value_out = s->reuse;
+	else if (opt == NET_OPT_RCVBUF)
+		*value_out = u->rcvbuf;
+	else if (opt == NET_OPT_SNDBUF)
+		*value_out = u->sndbuf;
+	else
+		return ENOPROTOOPT;
+	return 0;
+}
