@@ -6,6 +6,10 @@
  * struct net_mem is struct libos_buf here. A buffer that a pop gives out lies in
  * the private area of its mbuf; what demi_sgaalloc() gives is a buffer of the
  * instance's pool, whose memory comes from EAL while there is some (catnip_mem).
+ *
+ * A received buffer starts with refs 1 and app, flags, origin, holds 0; the pool of
+ * its FOREIGN area is &os->pool. What a pop pins is charged to its queue by the
+ * backend, which hears of the end through LIBOS_BUF_CHARGED; the port need not know.
  */
 #ifndef CATNIP_PORT_H
 #define CATNIP_PORT_H

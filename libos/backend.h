@@ -108,6 +108,8 @@ struct libos_backend {
 	void (*flush)(struct libos_ctx *ctx);
 	bool (*sleep_prepare)(struct libos_ctx *ctx, uint64_t *deadline);
 	void (*sleep_done)(struct libos_ctx *ctx);
+	/* The last hold of a CHARGED buffer has gone; NULL: charges nobody. */
+	void (*released)(struct libos_ctx *ctx, struct libos_buf *buf);
 	/* True while something pushed has not been handed to who delivers it
 	 * even if this process is gone. */
 	bool (*owes)(struct libos_ctx *ctx);

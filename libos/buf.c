@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "base/compiler.h"
+#include "libos/backend.h"
 #include "libos/buf_debug.h"
 #include "libos/libos.h"
 #include "libos/log.h"
@@ -347,6 +348,10 @@ void libos_buf_release(struct libos_buf *buf)
 		libos_buf_debug_released(pool->os, buf);
 	if (buf->refs)
 		return;
+	if (buf->flags & LIBOS_BUF_CHARGED) {
+		buf->flags &= ~(uint32_t)LIBOS_BUF_CHARGED;
+		pool->os->charger->be->released(pool->os->charger, buf);
+	}
 	if (buf->area->kind == LIBOS_AREA_FOREIGN) {
 		buf->area->release(buf);
 		return;

@@ -42,6 +42,7 @@ struct libos_buf {
 	uint32_t app;		/* demi_sgafree() calls owed by the program */
 	uint32_t flags;		/* enum libos_buf_flag */
 	uint32_t origin;	/* where a backend had its bytes from, 0: nowhere */
+	uint32_t pinned;	/* CHARGED: bytes that origin is charged with */
 	struct libos_area *area;
 	union {
 		struct libos_buf *next;		/* free list; chain of POP_SEGS */
@@ -52,6 +53,7 @@ struct libos_buf {
 enum libos_buf_flag {
 	LIBOS_BUF_CHAIN = 1u << 0,	/* a chain node of a multi-segment pop */
 	LIBOS_BUF_WATCHED = 1u << 1,	/* CLOWDER_DEBUG=buffers looks at it */
+	LIBOS_BUF_CHARGED = 1u << 2,	/* the backend os->charger is told of its end */
 };
 
 enum libos_area_kind {
@@ -69,7 +71,7 @@ struct libos_area {
 				 * 0 in FOREIGN */
 	uint32_t n_used;
 	struct libos_buf *bufs;	/* OWN: n_objs headers */
-	struct libos_pool *pool; /* OWN */
+	struct libos_pool *pool; /* OWN; FOREIGN: any of the instance */
 	struct list link;	/* of its pool */
 	/*
 	 * FOREIGN: the buffer that holds [addr, addr + len), or NULL if none;

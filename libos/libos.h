@@ -55,6 +55,7 @@ struct libos {
 	struct libos_ctx *backends[LIBOS_MAX_BACKENDS];
 	struct libos_pool pool;	/* what demi_sgaalloc() hands out */
 	struct libos_buf *eof;	/* what every end of stream points to */
+	struct libos_ctx *charger; /* whose queues are charged with what they pin */
 
 	/* waiting */
 	struct libos_watches watches;

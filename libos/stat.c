@@ -194,7 +194,7 @@ void libos_stats_fini(struct libos_stats *st, demi_callback_t callback)
 }
 
 /* Where blocks go that the file has no room for: counted, shown to nobody. */
-static uint64_t sink[64];
+static uint64_t sink[256];
 
 uint64_t *libos_stats_add(struct libos_stats *st, const struct libos_stat_name *names,
 			  uint32_t n)
