@@ -3,10 +3,11 @@
  * way. bench/floors/sockpong is the same over kernel sockets.
  *
  *	roundtrip server|client [--proto tcp|udp] [--addr A] [--port P] [--cpu N]
- *		[--ms N] [--rounds N] [--batch N]
+ *		[--ms N] [--rounds N] [--batch N] [--hold MS]
  *
  * A request is a buffer of its own, written, pushed and freed; the server pushes
- * the buffer that it popped, and serves until it is ended.
+ * the buffer that it popped, and serves until it is ended. --hold: the client stays
+ * connected for so long afterwards, with a pop that waits.
  */
 #include "config.h"
 
@@ -178,7 +179,20 @@ static void first_datagram(void)
 	must("demi_wait", demi_wait(&qr, qt, NULL));
 }
 
-static void client(const struct pong *pong)
+static void stay(uint32_t ms)
+{
+	const struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
+	demi_qresult_t qr;
+	demi_qtoken_t qt;
+	int error;
+
+	must("demi_pop", demi_pop(&qt, qd));
+	error = demi_wait(&qr, qt, &ts);
+	if (error != ETIMEDOUT)
+		errx(1, "something came that was not asked for");
+}
+
+static void client(const struct pong *pong, uint32_t hold)
 {
 	demi_qresult_t qr;
 	demi_qtoken_t qt;
@@ -190,23 +204,27 @@ static void client(const struct pong *pong)
 	if (ends.udp)
 		first_datagram();
 	pong_run(pong, round_trip);
+	if (hold)
+		stay(hold);
 	must("demi_close", demi_close(qd));
 }
 
 int main(int argc, char **argv)
 {
 	struct pong pong = PONG_DEFAULTS;
+	uint32_t hold = 0;
 	const struct ends_option options[] = {
 		{ "ms", &pong.ms, 1, 100000, NULL },
 		{ "rounds", &pong.rounds, 1, 100000, NULL },
 		{ "batch", &pong.batch, 1, 100000, NULL },
+		{ "hold", &hold, 0, 100000, NULL },
 		{ 0 },
 	};
 
 	ends_options(&ends, options, argc, argv);
 	must("demi_init", demi_init(NULL));
 	if (ends.client)
-		client(&pong);
+		client(&pong, hold);
 	else
 		server();
 	return 0;
