@@ -2,7 +2,7 @@
 #ifndef CATNIP_KEYS_H
 #define CATNIP_KEYS_H
 
-struct libos_key;
+#include "libos/settings.h"
 
 extern const struct libos_key catnip_keys[];
 

@@ -60,63 +60,77 @@ static void sweep(int dirfd)
 
 /* Allocated before it is written, so that a full disk is an errno, not SIGBUS,
  * and a file size limit not SIGXFSZ. */
-static int file_fill(int fd, void **map_out)
+static int file_fill(int fd, uint32_t size, void **map_out)
 {
-	struct rlimit lim;
 	void *map;
 	int err;
 
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return errno;
-	if (getrlimit(RLIMIT_FSIZE, &lim) == 0 && lim.rlim_cur < LIBOS_STAT_FILE_SIZE)
-		return EFBIG;
-	err = posix_fallocate(fd, 0, LIBOS_STAT_FILE_SIZE);
+	err = libos_stat_file_grow(fd, size);
 	if (err)
 		return err;
-	map = mmap(NULL, LIBOS_STAT_FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		return errno;
 	*map_out = map;
 	return 0;
 }
 
+int libos_stat_file_grow(int fd, uint32_t size)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_FSIZE, &lim) == 0 && lim.rlim_cur < size)
+		return EFBIG;
+	return posix_fallocate(fd, 0, size);
+}
+
 /* The caller has opened dirfd, and closes it. */
-static int file_make(struct libos_stats *st, int dirfd, void **map_out)
+static int file_make(int dirfd, const char *name, uint32_t size, int *fd_out, void **map_out)
 {
 	int fd, err;
 
 	sweep(dirfd);
-	unlinkat(dirfd, st->name, 0); /* of an earlier process with our pid */
-	fd = libos_fd_own(openat(dirfd, st->name,
-				 O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+	unlinkat(dirfd, name, 0); /* of an earlier process with our pid */
+	fd = libos_fd_own(openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				 0600));
 	if (fd < 0)
 		return errno;
-	err = file_fill(fd, map_out);
+	err = file_fill(fd, size, map_out);
 	if (err) {
-		unlinkat(dirfd, st->name, 0);
+		unlinkat(dirfd, name, 0);
 		libos_fd_close(fd);
 		return err;
 	}
-	st->fd = fd;
+	*fd_out = fd;
 	return 0;
 }
 
-/* NULL after one line about it. */
-static void *file_map(struct libos_stats *st)
+int libos_stat_file_open(const char *sub, const char *name, uint32_t size, int *fd_out,
+			 void **map_out, char *why)
+{
+	int dirfd;
+	int err = libos_rundir_try(sub, &dirfd, why);
+
+	if (err)
+		return err;
+	err = file_make(dirfd, name, size, fd_out, map_out);
+	snprintf(why, LIBOS_RUNDIR_WHY, "%s", strerror(err));
+	libos_fd_close(dirfd);
+	return err;
+}
+
+void libos_stat_file_remove(const char *sub, const char *name, int fd)
 {
 	char why[LIBOS_RUNDIR_WHY];
-	void *map = NULL;
 	int dirfd;
-	int err = libos_rundir_try("stat", &dirfd, why);
 
-	if (!err) {
-		err = file_make(st, dirfd, &map);
-		snprintf(why, sizeof(why), "%s", strerror(err));
+	if (libos_rundir_try(sub, &dirfd, why) == 0) {
+		unlinkat(dirfd, name, 0);
 		libos_fd_close(dirfd);
 	}
-	if (err)
-		log_warn("counters stay private, clowder-stat will not see them: %s", why);
-	return map;
+	libos_fd_close(fd);
 }
 
 static void header_fill(struct libos_stats *st, const char *libos, uint32_t n)
@@ -139,13 +153,14 @@ static void header_fill(struct libos_stats *st, const char *libos, uint32_t n)
 int libos_stats_init(struct libos_stats *st, const char *libos)
 {
 	uint32_t n = atomic_fetch_add(&instances, 1);
-	void *map;
+	char why[LIBOS_RUNDIR_WHY];
+	void *map = NULL;
 
 	st->fd = -1;
 	st->next_value = VALUES_OFFSET;
 	snprintf(st->name, sizeof(st->name), "%d.%u", (int)getpid(), n);
-	map = file_map(st);
-	if (!map) {
+	if (libos_stat_file_open("stat", st->name, LIBOS_STAT_FILE_SIZE, &st->fd, &map, why)) {
+		log_warn("counters stay private, clowder-stat will not see them: %s", why);
 		map = mmap(NULL, LIBOS_STAT_FILE_SIZE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (map == MAP_FAILED)
@@ -154,18 +169,6 @@ int libos_stats_init(struct libos_stats *st, const char *libos)
 	st->header = map;
 	header_fill(st, libos, n);
 	return 0;
-}
-
-static void file_remove(struct libos_stats *st)
-{
-	char why[LIBOS_RUNDIR_WHY];
-	int dirfd;
-
-	if (libos_rundir_try("stat", &dirfd, why) == 0) {
-		unlinkat(dirfd, st->name, 0);
-		libos_fd_close(dirfd);
-	}
-	libos_fd_close(st->fd);
 }
 
 static void report(const struct libos_stats *st, demi_callback_t callback)
@@ -188,7 +191,7 @@ void libos_stats_fini(struct libos_stats *st, demi_callback_t callback)
 	if (callback)
 		report(st, callback);
 	if (st->fd >= 0)
-		file_remove(st);
+		libos_stat_file_remove("stat", st->name, st->fd);
 	munmap(st->header, LIBOS_STAT_FILE_SIZE);
 	st->header = NULL;
 }

@@ -33,4 +33,16 @@ void libos_stats_fini(struct libos_stats *st, demi_callback_t callback);
 uint64_t *libos_stats_add(struct libos_stats *st, const struct libos_stat_name *names,
 			  uint32_t n);
 
+/*
+ * A file of this instance in a folder of the runtime directory, which the counters
+ * and what else is shown to others are in: made, locked, allocated, mapped to be
+ * shared. Those of dead processes are removed. why: LIBOS_RUNDIR_WHY bytes.
+ */
+int libos_stat_file_open(const char *sub, const char *name, uint32_t size, int *fd_out,
+			 void **map_out, char *why);
+/* Allocates it to be larger. EFBIG, ENOSPC. */
+int libos_stat_file_grow(int fd, uint32_t size);
+/* Removes and closes it; the mapping is the caller's. */
+void libos_stat_file_remove(const char *sub, const char *name, int fd);
+
 #endif /* LIBOS_STAT_H */

@@ -148,6 +148,8 @@ void net_set_user(struct net_sock *s, void *user);
  * that net_close() gave back never comes up.
  */
 struct net_sock *net_next_ready(struct net_stack *stack, uint32_t *events_out);
+/* Whether there is one. */
+bool net_has_ready(const struct net_stack *stack);
 
 /*
  * Port 0: a random free one. Any (0.0.0.0) is every address of ours. Another

@@ -49,6 +49,11 @@ struct net_sock *net_next_ready(struct net_stack *stack, uint32_t *events_out)
 	return s;
 }
 
+bool net_has_ready(const struct net_stack *stack)
+{
+	return !list_empty(&stack->ready);
+}
+
 int net_bind(struct net_sock *s, const struct net_addr *addr)
 {
 	if (s->bound || s->peer.port)

@@ -46,4 +46,55 @@ struct demi_stat_entry {
 	uint32_t value_offset;	/* bytes from the start of the file */
 };
 
+/*
+ * The table of connections, of a backend that has a TCP of its own.
+ *
+ * Each instance of such a backend keeps one file, RUNTIME_DIR/conns/PID.N, which
+ * is that of its counters in all else. Map it shared, to be written:
+ *
+ *	struct demi_conns_header, at 0
+ *	struct demi_conn_entry[n_entries], at entries_offset, entry_size apart
+ *
+ * It is filled when somebody asks: add one to asked, and wait for answered to be
+ * that. A program that makes no call does not answer. While seq is odd the entries
+ * are being written: copy them, and look whether seq is what it was before. When
+ * size has grown map it anew.
+ */
+#define DEMI_CONNS_MAGIC UINT64_C(0x31534e4e4f434c43) /* "CLCONNS1" */
+
+struct demi_conns_header {
+	uint64_t magic;		/* DEMI_CONNS_MAGIC, written last */
+	uint32_t size;		/* of the file, bytes */
+	uint32_t pid;
+	uint32_t instance;	/* N of the file's name */
+	uint32_t entries_offset; /* bytes from the start of the file */
+	uint32_t entry_size;
+	uint32_t asked;
+	uint32_t answered;
+	uint32_t seq;
+	uint32_t n_entries;	/* in the file */
+	uint32_t n_conns;	/* that there are; more than fit */
+	uint64_t filled_ns;	/* CLOCK_REALTIME */
+};
+
+struct demi_conn_entry {
+	uint8_t local_addr[16];	/* as in IPv6; IPv4 is ::ffff:a.b.c.d */
+	uint8_t remote_addr[16];
+	uint16_t local_port;
+	uint16_t remote_port;	/* 0: listens */
+	uint8_t state;		/* as TCP_INFO has it: TCP_ESTABLISHED... */
+	uint8_t pad[3];
+	uint32_t srtt_us;
+	uint32_t rttvar_us;
+	uint32_t rto_us;
+	uint32_t mss;
+	uint32_t cwnd;		/* segments */
+	uint32_t ssthresh;
+	uint32_t unacked;	/* segments under way */
+	uint32_t retrans;	/* segments sent again, all told */
+	uint64_t unacked_bytes;	/* sent or not */
+	uint64_t readable_bytes;
+	char congestion[16];	/* NUL-terminated */
+};
+
 #endif /* DEMI_STAT_H */

@@ -1,0 +1,321 @@
+#include "config.h"
+
+#include "catnip/catnip.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "catnip/keys.h"
+#include "libos/settings.h"
+
+#define NAP_MIN (20 * NSEC_PER_USEC)
+/* What was sent or came in may have armed a timer: it is looked for so late at most. */
+#define TIMERS_LOOK (250 * NSEC_PER_USEC)
+
+static const struct libos_stat_name count_names[CATNIP_N_COUNTS] = {
+	[CATNIP_C_PUSHES_HELD] = { "catnip.pushes_held", DEMI_STAT_COUNTER },
+	[CATNIP_C_TX_HELD] = { "catnip.tx_held", DEMI_STAT_COUNTER },
+	[CATNIP_C_PINNED] = { "catnip.pinned_bytes", DEMI_STAT_GAUGE },
+	[CATNIP_C_ICMP_ERRORS] = { "catnip.icmp_errors", DEMI_STAT_COUNTER },
+	[CATNIP_C_RESETS] = { "catnip.broken_connections", DEMI_STAT_COUNTER },
+	[CATNIP_C_LINGERING] = { "catnip.lingering", DEMI_STAT_GAUGE },
+	[CATNIP_C_NAPS] = { "catnip.naps", DEMI_STAT_COUNTER },
+};
+
+static const struct libos_stat_name net_names[NET_N_COUNTS] = {
+#define X(name, text) { "net." text, DEMI_STAT_COUNTER },
+	NET_COUNTS(X)
+#undef X
+};
+
+static struct catnip_ctx *ctx_of(struct libos_ctx *ctx)
+{
+	return (struct catnip_ctx *)(void *)ctx;
+}
+
+/* ---- memory that the port can reach */
+
+static int mem_map(void *arg, size_t size, void **addr_out, void **priv_out)
+{
+	struct catnip_ctx *cn = arg;
+
+	return catnip_mem_map(cn->port, size, addr_out, priv_out);
+}
+
+static void mem_unmap(void *arg, void *addr, size_t size, void *priv)
+{
+	struct catnip_ctx *cn = arg;
+
+	catnip_mem_unmap(cn->port, addr, size, priv);
+}
+
+static const struct libos_mem_ops catnip_mem = { mem_map, mem_unmap };
+
+/* ---- life */
+
+static void fini(struct libos_ctx *ctx)
+{
+	struct catnip_ctx *cn = ctx_of(ctx);
+
+	catnip_conns_close(cn);
+	catnip_queues_fini(cn);
+	if (cn->stack)
+		net_stack_free(cn->stack);
+	cn->stack = NULL;
+	libos_watch_del(ctx->os, &cn->rx_watch);
+	if (cn->port)
+		catnip_port_close(cn->port);
+}
+
+/* Programs, and other backends, may have held buffers of the port until now. */
+static void mem_done(struct libos_ctx *ctx)
+{
+	struct catnip_ctx *cn = ctx_of(ctx);
+
+	if (cn->port)
+		catnip_port_free(cn->port);
+	free(cn);
+}
+
+static void rx_ready(struct libos_watch *w, uint32_t events)
+{
+	uint64_t n;
+
+	(void)events;
+	if (read(w->fd, &n, sizeof(n)) < 0)
+		return; /* drained already: the next pass looks at the port */
+}
+
+static int rx_watch_open(struct catnip_ctx *cn)
+{
+	int fd = catnip_port_rx_fd(cn->port);
+
+	cn->rx_watch.ready = rx_ready;
+	return fd < 0 ? 0 : libos_watch_add(cn->base.os, &cn->rx_watch, fd, EPOLLIN);
+}
+
+static int open_parts(struct catnip_ctx *cn)
+{
+	struct libos *os = cn->base.os;
+	int err;
+
+	cn->count = libos_stats_add(&os->stats, count_names, CATNIP_N_COUNTS);
+	cn->net_count = libos_stats_add(&os->stats, net_names, NET_N_COUNTS);
+	err = catnip_port_open(os, &cn->port);
+	if (!err)
+		err = rx_watch_open(cn);
+	if (!err)
+		err = catnip_stack_open(cn);
+	return err;
+}
+
+static int init(struct libos *os, struct libos_ctx **ctx_out)
+{
+	struct catnip_ctx *cn = calloc(1, sizeof(*cn));
+	const struct libos_settings *set = os->settings;
+	int err;
+
+	if (!cn)
+		return ENOMEM;
+	cn->base.be = &catnip_backend;
+	cn->base.os = os;
+	cn->rx_watch.fd = -1;
+	cn->nap = NAP_MIN;
+	cn->nap_max = (uint64_t)libos_settings_int(set, "wait.nap_us") * NSEC_PER_USEC;
+	cn->linger = libos_settings_bool(set, "tcp_socket_options.linger.enabled");
+	cn->linger_s = (int)libos_settings_int(set, "tcp_socket_options.linger.time_seconds");
+	err = open_parts(cn);
+	if (err) {
+		fini(&cn->base);
+		mem_done(&cn->base);
+		return err;
+	}
+	catnip_conns_open(cn);
+	os->charger = &cn->base;
+	*ctx_out = &cn->base;
+	return 0;
+}
+
+/* ---- passes */
+
+/* A timer may have been armed that cn->deadline knows nothing of. */
+static inline void look_soon(struct catnip_ctx *cn)
+{
+	if (cn->deadline > cn->base.os->now + TIMERS_LOOK)
+		cn->deadline = cn->base.os->now + TIMERS_LOOK;
+}
+
+static void run_timers(struct catnip_ctx *cn)
+{
+	uint64_t now = cn->base.os->now;
+
+	cn->deadline = net_poll(cn->stack, now);
+	catnip_conns_look(cn);
+}
+
+void catnip_catch_up(struct catnip_ctx *cn)
+{
+	cn->base.os->now = time_now();
+	cn->cycles = time_cycles();
+	run_timers(cn);
+	cn->busy = true;
+}
+
+static void send_all(struct catnip_ctx *cn)
+{
+	bool all = net_flush(cn->stack);
+
+	all &= !catnip_port_flush(cn->port);
+	cn->count[CATNIP_C_TX_HELD] += !all;
+	/* packets to ourselves, too, and what a call of the program has raised */
+	cn->busy = !all || net_has_unsent(cn->stack) || net_has_ready(cn->stack);
+	look_soon(cn);
+}
+
+void catnip_send_now(struct catnip_ctx *cn)
+{
+	send_all(cn);
+}
+
+static bool events_serve(struct catnip_ctx *cn)
+{
+	struct net_sock *sock;
+	uint32_t events;
+	bool any = false;
+
+	while ((sock = net_next_ready(cn->stack, &events))) {
+		catnip_queue_events(net_user(sock), events);
+		any = true;
+	}
+	return any;
+}
+
+static bool pass(struct catnip_ctx *cn, struct net_pkt *pkts, uint32_t n)
+{
+	bool any;
+
+	catnip_now(cn);
+	if (n)
+		cn->nap = NAP_MIN;
+	if (n || cn->busy)
+		net_input(cn->stack, cn->base.os->now, pkts, n);
+	if (unlikely(cn->base.os->now >= cn->deadline))
+		run_timers(cn);
+	any = events_serve(cn);
+	send_all(cn);
+	return n || any;
+}
+
+static bool poll(struct libos_ctx *ctx, uint64_t now)
+{
+	struct catnip_ctx *cn = ctx_of(ctx);
+	struct net_pkt pkts[CATNIP_BURST];
+	uint32_t n = catnip_port_receive(cn->port, pkts);
+
+	if (likely(!n) && likely(now < cn->deadline) && likely(!cn->busy) &&
+	    likely(!ctx->os->thorough))
+		return false;
+	return pass(cn, pkts, n);
+}
+
+static void flush(struct libos_ctx *ctx)
+{
+	send_all(ctx_of(ctx));
+}
+
+/* ---- sleeping */
+
+static void disarm(struct catnip_ctx *cn)
+{
+	if (cn->armed)
+		catnip_port_rx_arm(cn->port, false);
+	cn->armed = false;
+}
+
+/* A port without an interrupt is looked at now and then, the seldomer the longer
+ * nothing has come. */
+static void nap(struct catnip_ctx *cn, uint64_t *deadline)
+{
+	uint64_t until;
+
+	if (cn->busy) /* the port has taken less than there was */
+		cn->nap = NAP_MIN;
+	until = cn->base.os->now + cn->nap;
+	if (*deadline > until)
+		*deadline = until;
+	cn->nap *= 2;
+	if (cn->nap > cn->nap_max)
+		cn->nap = cn->nap_max;
+	cn->count[CATNIP_C_NAPS]++;
+}
+
+static bool sleep_prepare(struct libos_ctx *ctx, uint64_t *deadline)
+{
+	struct catnip_ctx *cn = ctx_of(ctx);
+	struct net_pkt pkts[CATNIP_BURST];
+	uint32_t n;
+
+	ctx->os->now = time_now();
+	cn->cycles = time_cycles();
+	if (cn->rx_watch.fd >= 0 && !cn->busy)
+		cn->armed = catnip_port_rx_arm(cn->port, true);
+	n = catnip_port_receive(cn->port, pkts); /* what came before it was armed */
+	cn->deadline = 0;
+	if (pass(cn, pkts, n)) {
+		disarm(cn);
+		return false;
+	}
+	cn->deadline = net_deadline(cn->stack);
+	if (*deadline > cn->deadline)
+		*deadline = cn->deadline;
+	if (!cn->armed || cn->busy)
+		nap(cn, deadline);
+	return true;
+}
+
+static void sleep_done(struct libos_ctx *ctx)
+{
+	disarm(ctx_of(ctx));
+}
+
+/* With nobody at the other end there is nobody to serve. */
+static bool owes(struct libos_ctx *ctx)
+{
+	struct catnip_ctx *cn = ctx_of(ctx);
+
+	if (!catnip_port_is_up(cn->port))
+		return false;
+	return cn->n_owed || cn->busy || net_n_lingering(cn->stack);
+}
+
+const struct libos_backend catnip_backend = {
+	.name = "catnip",
+	.caps = LIBOS_CAP_SOCKETS,
+	.keys = catnip_keys,
+	.init = init,
+	.fini = fini,
+	.mem = &catnip_mem,
+	.mem_done = mem_done,
+	.socket = catnip_socket,
+	.pipe = libos_no_pipe,
+	.bind = catnip_bind,
+	.listen = catnip_listen,
+	.accept = catnip_accept,
+	.connect = catnip_connect,
+	.push = catnip_push,
+	.pop = catnip_pop,
+	.shutdown = catnip_shutdown,
+	.close = catnip_close,
+	.cancel = catnip_cancel,
+	.setsockopt = catnip_setsockopt,
+	.getsockopt = catnip_getsockopt,
+	.getsockname = catnip_getsockname,
+	.getpeername = catnip_getpeername,
+	.poll = poll,
+	.flush = flush,
+	.sleep_prepare = sleep_prepare,
+	.sleep_done = sleep_done,
+	.released = catnip_released,
+	.owes = owes,
+};

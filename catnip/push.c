@@ -1,0 +1,189 @@
+#include "config.h"
+
+#include "catnip/catnip.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/*
+ * What is pushed goes into the socket's send buffer by reference, and what finds
+ * no room there waits in q->pushes. The port gets it with the flush.
+ */
+
+#define DGRAM_MAX 65507u
+
+/* ---- where waiting datagrams go */
+
+static int to_keep(struct catnip_queue *s, const struct libos_op *op, const struct net_addr *addr)
+{
+	struct catnip_to *t = malloc(sizeof(*t));
+
+	if (!t)
+		return ENOMEM;
+	t->op = op;
+	t->addr = *addr;
+	list_add_tail(&s->to, &t->link);
+	return 0;
+}
+
+static struct catnip_to *to_find(struct catnip_queue *s, const struct libos_op *op)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &s->to) {
+		struct catnip_to *t = container_of(pos, struct catnip_to, link);
+
+		if (!op || t->op == op)
+			return t;
+	}
+	return NULL;
+}
+
+void catnip_to_drop(struct catnip_queue *s, const struct libos_op *op)
+{
+	struct catnip_to *t;
+
+	while ((t = to_find(s, op))) {
+		list_del(&t->link);
+		free(t);
+	}
+}
+
+/* ---- sending */
+
+static inline uint32_t segs_of(const struct libos_io *io, struct net_seg *segs)
+{
+	for (uint32_t i = 0; i < io->n; i++) {
+		segs[i].mem = catnip_net_mem(io->seg[i].buf);
+		segs[i].data = io->seg[i].addr;
+		segs[i].len = io->seg[i].len;
+		segs[i].pinned = 0;
+	}
+	return io->n;
+}
+
+/* An error that an earlier datagram brought back says nothing about this one. */
+static int dgram_send(struct catnip_queue *s, const struct libos_io *io,
+		      const struct net_addr *to)
+{
+	struct net_seg segs[DEMI_SGARRAY_MAXSIZE];
+	uint32_t n = segs_of(io, segs);
+	struct net_addr name;
+	int err = net_send(s->sock, segs, n, to);
+
+	if (err && err != EAGAIN && err != EMSGSIZE) {
+		catnip_ctx(s)->count[CATNIP_C_ICMP_ERRORS]++;
+		err = net_send(s->sock, segs, n, to);
+	}
+	if (s->q.state == LIBOS_NEW && !net_name(s->sock, &name))
+		s->q.state = LIBOS_BOUND;
+	return err;
+}
+
+/* It waits, and op->value.io keeps what it is to send. */
+static void hold(struct catnip_queue *s, struct libos_op *op, const struct libos_io *io)
+{
+	catnip_ctx(s)->count[CATNIP_C_PUSHES_HELD]++;
+	if (&op->value.io != io)
+		op->value.io = *io;
+	list_add_tail(&s->q.pushes, &op->link);
+}
+
+static int dgram_push(struct catnip_queue *s, struct libos_op *op, const struct libos_io *io,
+		      const struct sockaddr_in *to)
+{
+	struct net_addr addr;
+	int err = EAGAIN;
+
+	if (io->total > DGRAM_MAX)
+		return EMSGSIZE;
+	if (to)
+		addr = catnip_addr(to);
+	else
+		addr = catnip_addr(&s->peer); /* another connect does not change it */
+	if (likely(list_empty(&s->q.pushes)))
+		err = dgram_send(s, io, to ? &addr : NULL);
+	if (unlikely(err == EMSGSIZE))
+		return err;
+	if (unlikely(err == EAGAIN)) {
+		err = to_keep(s, op, &addr);
+		if (!err)
+			hold(s, op, io);
+		return err;
+	}
+	if (likely(!err)) {
+		libos_op_pushed(op, io);
+		return 0;
+	}
+	libos_op_fail(op, err);
+	libos_io_put(io);
+	return 0;
+}
+
+static slow_path int push_slow(struct catnip_queue *s, struct libos_op *op,
+			       const struct libos_io *io, int err)
+{
+	struct libos_io copy = *io;
+
+	if (err == EAGAIN) {
+		hold(s, op, io);
+		return 0;
+	}
+	libos_op_fail(op, s->err ? s->err : err);
+	libos_io_put(&copy);
+	return 0;
+}
+
+int catnip_push(struct libos_queue *q, struct libos_op *op, const struct libos_io *io,
+		const struct sockaddr_in *to)
+{
+	struct catnip_queue *s = catnip_queue(q);
+	struct net_seg segs[DEMI_SGARRAY_MAXSIZE];
+	int err = EAGAIN;
+
+	catnip_now(catnip_ctx(s));
+	libos_mark_dirty(q->ctx->os);
+	if (q->type == LIBOS_DGRAM)
+		return dgram_push(s, op, io, to);
+	if (likely(list_empty(&q->pushes)))
+		err = net_send(s->sock, segs, segs_of(io, segs), NULL);
+	if (unlikely(err))
+		return push_slow(s, op, io, err);
+	libos_op_pushed(op, io);
+	return 0;
+}
+
+/* One that waited. EAGAIN: it goes on waiting. */
+static int send_waiting(struct catnip_queue *s, struct libos_op *op)
+{
+	struct libos_io io = op->value.io;
+	struct net_seg segs[DEMI_SGARRAY_MAXSIZE];
+	int err;
+
+	if (s->q.type == LIBOS_DGRAM)
+		err = dgram_send(s, &io, &to_find(s, op)->addr);
+	else
+		err = net_send(s->sock, segs, segs_of(&io, segs), NULL);
+	if (err == EAGAIN)
+		return err;
+	if (s->q.type == LIBOS_DGRAM)
+		catnip_to_drop(s, op);
+	if (!err) {
+		libos_op_pushed(op, &io);
+		return 0;
+	}
+	libos_op_fail(op, s->err ? s->err : err);
+	libos_io_put(&io);
+	return 0;
+}
+
+void catnip_push_more(struct catnip_queue *s)
+{
+	while (!list_empty(&s->q.pushes)) {
+		if (send_waiting(s, list_first(&s->q.pushes, struct libos_op, link)))
+			return;
+		libos_mark_dirty(s->q.ctx->os);
+	}
+	if (s->q.wr_shut && !s->closed && s->q.type == LIBOS_STREAM && !s->err)
+		net_shutdown(s->sock, false, true); /* it was to come behind them */
+}

@@ -1,0 +1,460 @@
+#include "config.h"
+
+#include "catnip/catnip.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/*
+ * A queue and its socket: birth, names, what arrives, the end. How connections
+ * begin is in stream.c, what is pushed in push.c.
+ */
+
+#define FIRST_ORIGINS 64u
+
+/* ---- a place by which buffers know their queue */
+
+static int origins_grow(struct catnip_ctx *cn)
+{
+	uint32_t cap = cn->cap_origins ? cn->cap_origins * 2 : FIRST_ORIGINS;
+	struct catnip_queue **origins = realloc(cn->origins, cap * sizeof(*origins));
+
+	if (!origins)
+		return ENOMEM;
+	origins[0] = NULL;
+	cn->origins = origins;
+	cn->cap_origins = cap;
+	if (!cn->n_origins)
+		cn->n_origins = 1;
+	return 0;
+}
+
+/* A free place holds the number of the next one, marked as odd: no pointer is. */
+static struct catnip_queue *free_mark(uint32_t next)
+{
+	return (struct catnip_queue *)((uintptr_t)next << 1 | 1);
+}
+
+static bool is_free(const struct catnip_queue *s)
+{
+	return (uintptr_t)s & 1;
+}
+
+static int origin_take(struct catnip_ctx *cn, struct catnip_queue *s)
+{
+	uint32_t i = cn->free_origin;
+
+	if (i) {
+		cn->free_origin = (uint32_t)((uintptr_t)cn->origins[i] >> 1);
+	} else {
+		if (cn->n_origins == cn->cap_origins && origins_grow(cn))
+			return ENOMEM;
+		i = cn->n_origins++;
+	}
+	cn->origins[i] = s;
+	s->origin = i;
+	return 0;
+}
+
+static void origin_give(struct catnip_ctx *cn, uint32_t i)
+{
+	cn->origins[i] = free_mark(cn->free_origin);
+	cn->free_origin = i;
+}
+
+/* ---- life */
+
+struct catnip_queue *catnip_queue_alloc(struct catnip_ctx *cn, enum libos_queue_type type)
+{
+	struct catnip_queue *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	if (origin_take(cn, s)) {
+		free(s);
+		return NULL;
+	}
+	libos_queue_init(&s->q, &cn->base, type);
+	list_init(&s->to);
+	return s;
+}
+
+void catnip_queue_free(struct catnip_queue *s)
+{
+	struct catnip_ctx *cn = catnip_ctx(s);
+
+	s->sock = NULL;
+	catnip_to_drop(s, NULL);
+	if (s->n_pinned)
+		return; /* catnip_released() of the last one */
+	origin_give(cn, s->origin);
+	free(s);
+}
+
+void catnip_queues_fini(struct catnip_ctx *cn)
+{
+	for (uint32_t i = 1; i < cn->n_origins; i++) {
+		struct catnip_queue *s = cn->origins[i];
+
+		if (is_free(s))
+			continue;
+		libos_queue_fail_pushes(&s->q, ECANCELED);
+		if (s->close_op)
+			libos_op_fail(s->close_op, ECANCELED);
+		catnip_to_drop(s, NULL);
+		free(s);
+	}
+	free(cn->origins);
+	cn->origins = NULL;
+	cn->n_origins = cn->cap_origins = cn->free_origin = 0;
+}
+
+int catnip_socket(struct libos_ctx *ctx, enum libos_queue_type type, struct libos_queue **q_out)
+{
+	struct catnip_ctx *cn = (struct catnip_ctx *)(void *)ctx;
+	struct catnip_queue *s = catnip_queue_alloc(cn, type);
+	int err;
+
+	if (!s)
+		return ENOMEM;
+	err = net_socket(cn->stack, type == LIBOS_STREAM ? NET_TCP : NET_UDP, s, &s->sock);
+	if (err) {
+		catnip_queue_free(s);
+		return err;
+	}
+	catnip_options_init(s);
+	*q_out = &s->q;
+	return 0;
+}
+
+int catnip_bind(struct libos_queue *q, const struct sockaddr_in *addr)
+{
+	struct catnip_queue *s = catnip_queue(q);
+	struct net_addr to = catnip_addr(addr);
+	int err;
+
+	catnip_now(catnip_ctx(s));
+	err = net_bind(s->sock, &to);
+	if (err)
+		return err;
+	q->state = LIBOS_BOUND;
+	catnip_send_now(catnip_ctx(s)); /* it announces the address */
+	return 0;
+}
+
+int catnip_getsockname(struct libos_queue *q, struct sockaddr_in *addr_out)
+{
+	struct net_addr addr;
+	int err = net_name(catnip_queue(q)->sock, &addr);
+
+	if (!err)
+		*addr_out = catnip_sin(&addr);
+	return err;
+}
+
+int catnip_getpeername(struct libos_queue *q, struct sockaddr_in *addr_out)
+{
+	struct catnip_queue *s = catnip_queue(q);
+
+	if (q->type == LIBOS_DGRAM ? !q->has_peer : q->state != LIBOS_CONNECTED)
+		return ENOTCONN;
+	*addr_out = s->peer;
+	return 0;
+}
+
+/* ---- what the program holds is charged to the queue that it came from */
+
+static inline void charge(struct catnip_queue *s, struct libos_buf *buf, uint32_t pinned)
+{
+	if (unlikely(buf->flags & LIBOS_BUF_CHARGED))
+		return; /* another part of a packet that is counted already */
+	buf->flags |= LIBOS_BUF_CHARGED;
+	buf->origin = s->origin;
+	buf->pinned = pinned;
+	s->n_pinned++;
+	catnip_ctx(s)->count[CATNIP_C_PINNED] += pinned;
+	net_charge(s->sock, pinned);
+}
+
+void catnip_released(struct libos_ctx *ctx, struct libos_buf *buf)
+{
+	struct catnip_ctx *cn = (struct catnip_ctx *)(void *)ctx;
+	struct catnip_queue *s;
+
+	if (unlikely(!cn->origins))
+		return; /* the instance ends */
+	s = cn->origins[buf->origin];
+	cn->count[CATNIP_C_PINNED] -= buf->pinned;
+	s->n_pinned--;
+	if (likely(s->sock)) {
+		net_charge(s->sock, -(int64_t)buf->pinned);
+		cn->busy = true; /* the window may have opened */
+	} else if (!s->n_pinned) {
+		catnip_queue_free(s);
+	}
+}
+
+/* ---- what arrives */
+
+static void popped(struct catnip_queue *s, struct libos_op *op, const struct net_seg *seg,
+		   const struct net_addr *from)
+{
+	struct libos_buf *buf = catnip_buf(seg->mem);
+	struct sockaddr_in sin;
+
+	if (likely(buf))
+		charge(s, buf, seg->pinned);
+	from = buf ? from : NULL;
+	if (from)
+		sin = catnip_sin(from);
+	libos_op_popped(op, buf, seg->data, seg->len, from ? &sin : NULL);
+}
+
+/* Memory to list several segments is there, so that the list cannot fail later. */
+static bool may_list(struct libos *os)
+{
+	struct libos_buf *buf = libos_buf_alloc(&os->pool, sizeof(buf) * (DEMI_SGARRAY_MAXSIZE + 1));
+
+	if (buf)
+		libos_buf_put(buf);
+	return buf != NULL;
+}
+
+/* DEMI_POP_SEGS: what has arrived beyond the first. The end is another pop's. */
+static void popped_several(struct catnip_queue *s, struct libos_op *op, struct net_seg *seg)
+{
+	struct libos_io io = { 0, 0, { { 0 } } };
+
+	while (seg->mem) {
+		struct libos_buf *buf = catnip_buf(seg->mem);
+
+		charge(s, buf, seg->pinned);
+		io.seg[io.n++] = (struct libos_seg){ buf, seg->data, seg->len };
+		io.total += seg->len;
+		if (io.n == DEMI_SGARRAY_MAXSIZE || net_peek(s->sock, seg, NULL) || !seg->mem ||
+		    net_recv(s->sock, seg, NULL))
+			break;
+	}
+	if (io.n == 1)
+		libos_op_popped(op, io.seg[0].buf, io.seg[0].addr, io.seg[0].len, NULL);
+	else
+		libos_op_popped_segs(op, &io);
+}
+
+/* EAGAIN: nothing has come. An ICMP error says nothing about the next datagram. */
+static int dgram_recv(struct catnip_queue *s, struct net_seg *seg, struct net_addr *from)
+{
+	int err;
+
+	while ((err = net_recv(s->sock, seg, from)) && err != EAGAIN)
+		catnip_ctx(s)->count[CATNIP_C_ICMP_ERRORS]++;
+	return err;
+}
+
+/* Serves a pop, if there is something for it. */
+static bool pop_one(struct catnip_queue *s, struct libos_op *op)
+{
+	struct net_addr from;
+	struct net_seg seg;
+	int err;
+
+	if (unlikely(s->q.type == LIBOS_DGRAM)) {
+		if (dgram_recv(s, &seg, &from))
+			return false;
+		popped(s, op, &seg, &from);
+		return true;
+	}
+	err = net_recv(s->sock, &seg, NULL);
+	if (unlikely(err == EAGAIN) && !s->err)
+		return false;
+	if (unlikely(err))
+		libos_op_fail(op, s->err ? s->err : err);
+	else if (unlikely(s->q.pop_segs) && seg.mem && may_list(op->os))
+		popped_several(s, op, &seg);
+	else
+		popped(s, op, &seg, NULL);
+	return true;
+}
+
+static void pop_more(struct catnip_queue *s)
+{
+	while (!list_empty(&s->q.waiting) &&
+	       pop_one(s, list_first(&s->q.waiting, struct libos_op, link)))
+		;
+}
+
+int catnip_pop(struct libos_queue *q, struct libos_op *op)
+{
+	struct catnip_queue *s = catnip_queue(q);
+
+	if (!list_empty(&q->waiting) || !pop_one(s, op))
+		list_add_tail(&q->waiting, &op->link);
+	else
+		catnip_ctx(s)->busy = true; /* the window may have opened */
+	return 0;
+}
+
+/* ---- the end */
+
+/* Nothing of it waits any more but what the peer has to acknowledge. */
+static void close_now(struct catnip_queue *s)
+{
+	if (s->owed)
+		catnip_ctx(s)->n_owed--;
+	s->owed = false;
+	s->closing = s->close_op != NULL;
+	net_close(s->sock, s->closing);
+	if (s->closing)
+		return;
+	catnip_ctx(s)->count[CATNIP_C_LINGERING]--;
+	catnip_queue_free(s);
+}
+
+/* The close that the program waits for has ended. */
+static void close_end(struct catnip_queue *s, int err)
+{
+	struct libos_op *op = s->close_op;
+
+	s->close_op = NULL;
+	if (op && err)
+		libos_op_fail(op, err);
+	else if (op)
+		libos_op_done(op);
+}
+
+/* Of a queue that the program has closed. */
+static void closed_events(struct catnip_queue *s, uint32_t events)
+{
+	struct catnip_ctx *cn = catnip_ctx(s);
+
+	if (s->closing) {
+		if (!(events & (NET_ACKED | NET_FAILED)))
+			return;
+		close_end(s, events & NET_FAILED ? net_error(s->sock) : 0);
+		cn->count[CATNIP_C_LINGERING]--;
+		catnip_queue_free(s); /* the stack frees the socket */
+		return;
+	}
+	if (events & NET_FAILED) {
+		s->err = net_error(s->sock);
+		libos_queue_fail_pushes(&s->q, s->err);
+		close_end(s, s->err);
+	} else if (events & NET_WRITABLE) {
+		catnip_push_more(s);
+	}
+	if (list_empty(&s->q.pushes))
+		close_now(s);
+}
+
+static bool resets(const struct catnip_queue *s)
+{
+	int64_t linger;
+
+	return !net_get_opt(s->sock, NET_OPT_LINGER, &linger) && !linger;
+}
+
+/* Connected: what was pushed arrives, whatever came that nobody has read. */
+static void close_connected(struct catnip_queue *s)
+{
+	if (s->err) {
+		close_end(s, s->err);
+	} else if (resets(s)) {
+		libos_queue_fail_pushes(&s->q, ECONNRESET);
+		close_end(s, 0); /* what was asked for: nothing is awaited */
+	} else {
+		net_shutdown(s->sock, true, false);
+	}
+}
+
+void catnip_close(struct libos_queue *q, struct libos_op *op)
+{
+	struct catnip_queue *s = catnip_queue(q);
+	struct catnip_ctx *cn = catnip_ctx(s);
+
+	catnip_now(cn);
+	s->closed = true;
+	s->close_op = op;
+	cn->count[CATNIP_C_LINGERING]++;
+	if (q->type == LIBOS_STREAM && q->state == LIBOS_CONNECTED)
+		close_connected(s);
+	else if (list_empty(&q->pushes))
+		close_end(s, 0);
+	if (list_empty(&q->pushes)) {
+		close_now(s);
+	} else {
+		s->owed = true;
+		cn->n_owed++;
+	}
+	catnip_send_now(cn);
+}
+
+int catnip_shutdown(struct libos_queue *q, int how)
+{
+	struct catnip_queue *s = catnip_queue(q);
+	bool wr = how != SHUT_RD && list_empty(&q->pushes);
+	int err;
+
+	catnip_now(catnip_ctx(s));
+	if (how != SHUT_RD)
+		q->wr_shut = true; /* what waits goes first: catnip_push_more() */
+	err = s->err ? 0 : net_shutdown(s->sock, how != SHUT_WR, wr);
+	if (how != SHUT_WR)
+		pop_more(s);
+	catnip_send_now(catnip_ctx(s));
+	return err;
+}
+
+bool catnip_cancel(struct libos_queue *q, struct libos_op *op)
+{
+	struct catnip_queue *s = catnip_queue(q);
+
+	if (op == s->close_op) {
+		s->close_op = NULL;
+	} else if (op == q->connect) {
+		net_connect_cancel(s->sock);
+		q->connect = NULL;
+		catnip_connect_end(s, ECANCELED);
+	} else if (op->opcode == DEMI_OPC_PUSH) {
+		catnip_to_drop(s, op);
+		list_del(&op->link);
+		catnip_push_more(s); /* the end may be due now */
+	}
+	return true;
+}
+
+/* ---- events */
+
+static void failed(struct catnip_queue *s)
+{
+	int err = net_error(s->sock);
+
+	if (s->q.connect) {
+		catnip_connect_end(s, err);
+		return;
+	}
+	if (s->q.type == LIBOS_DGRAM)
+		return;
+	s->err = s->so_error = err;
+	catnip_ctx(s)->count[CATNIP_C_RESETS]++;
+	libos_queue_fail_pushes(&s->q, err);
+	pop_more(s);
+}
+
+void catnip_queue_events(struct catnip_queue *s, uint32_t events)
+{
+	if (unlikely(s->closed)) {
+		closed_events(s, events);
+		return;
+	}
+	if (unlikely(events & NET_CONNECTED))
+		catnip_connect_end(s, 0);
+	if (unlikely(s->q.state == LIBOS_LISTENING))
+		catnip_accept_more(s);
+	else if (likely(events & NET_READABLE))
+		pop_more(s);
+	if (unlikely(events & NET_WRITABLE))
+		catnip_push_more(s);
+	if (unlikely(events & NET_FAILED))
+		failed(s);
+}

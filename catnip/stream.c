@@ -1,0 +1,132 @@
+#include "config.h"
+
+#include "catnip/catnip.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* How connections begin, and who a datagram queue speaks to. */
+
+int catnip_listen(struct libos_queue *q, int backlog)
+{
+	int err = net_listen(catnip_queue(q)->sock, backlog);
+
+	if (!err)
+		q->state = LIBOS_LISTENING;
+	return err;
+}
+
+/* ---- accept */
+
+/* EAGAIN: none has come. Without memory for its queue a connection stays where it is. */
+static int accept_one(struct catnip_queue *l, struct catnip_queue **s_out)
+{
+	struct catnip_ctx *cn = catnip_ctx(l);
+	struct catnip_queue *s = catnip_queue_alloc(cn, LIBOS_STREAM);
+	struct net_addr peer;
+	int err;
+
+	if (!s)
+		return ENOMEM;
+	err = net_accept(l->sock, s, &s->sock, &peer);
+	if (err) {
+		catnip_queue_free(s);
+		return err;
+	}
+	s->peer = catnip_sin(&peer);
+	s->q.state = LIBOS_CONNECTED;
+	err = libos_queue_open(cn->base.os, &s->q);
+	if (err) {
+		net_abort(s->sock);
+		catnip_queue_free(s);
+		return err;
+	}
+	*s_out = s;
+	return 0;
+}
+
+void catnip_accept_more(struct catnip_queue *l)
+{
+	struct catnip_queue *s;
+	int err;
+
+	while (!list_empty(&l->q.waiting)) {
+		err = accept_one(l, &s);
+		if (err == EAGAIN)
+			return;
+		if (err) { /* nothing would wake those left behind */
+			libos_queue_fail_waiting(&l->q, err);
+			return;
+		}
+		libos_op_accepted(list_first(&l->q.waiting, struct libos_op, link), &s->q,
+				  &s->peer);
+	}
+}
+
+int catnip_accept(struct libos_queue *q, struct libos_op *op)
+{
+	struct catnip_queue *s = catnip_queue(q);
+	bool first = list_empty(&q->waiting);
+
+	list_add_tail(&q->waiting, &op->link);
+	if (first)
+		catnip_accept_more(s);
+	return 0;
+}
+
+/* ---- connect */
+
+void catnip_connect_end(struct catnip_queue *s, int err)
+{
+	struct libos_op *op = s->q.connect;
+	struct net_addr addr;
+
+	s->q.connect = NULL;
+	s->q.state = LIBOS_CONNECTED;
+	if (err) {
+		s->q.state = net_name(s->sock, &addr) ? LIBOS_NEW : LIBOS_BOUND;
+		memset(&s->peer, 0, sizeof(s->peer));
+	}
+	if (op && err)
+		libos_op_fail(op, err);
+	else if (op)
+		libos_op_done(op);
+}
+
+static int dgram_connect(struct catnip_queue *s, struct libos_op *op, const struct net_addr *peer)
+{
+	struct net_addr to;
+	int err = net_connect(s->sock, peer);
+
+	if (err) {
+		libos_op_fail(op, err);
+		return 0;
+	}
+	if (!net_peer(s->sock, &to))
+		s->peer = catnip_sin(&to);
+	s->q.has_peer = true;
+	s->q.state = LIBOS_BOUND;
+	libos_op_done(op);
+	return 0;
+}
+
+int catnip_connect(struct libos_queue *q, struct libos_op *op, const struct sockaddr_in *addr)
+{
+	struct catnip_queue *s = catnip_queue(q);
+	struct net_addr peer = catnip_addr(addr);
+	int err;
+
+	catnip_now(catnip_ctx(s));
+	if (q->type == LIBOS_DGRAM)
+		return dgram_connect(s, op, &peer);
+	s->err = s->so_error = 0;
+	err = net_connect(s->sock, &peer);
+	s->peer = *addr;
+	q->connect = op;
+	q->state = LIBOS_CONNECTING;
+	if (err)
+		catnip_connect_end(s, err);
+	else
+		catnip_send_now(catnip_ctx(s));
+	return 0;
+}
