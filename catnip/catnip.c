@@ -286,7 +286,7 @@ static bool owes(struct libos_ctx *ctx)
 
 	if (!catnip_port_is_up(cn->port))
 		return false;
-	return cn->n_owed || cn->busy || net_n_lingering(cn->stack);
+	return cn->n_owed || cn->busy || net_n_lingering(cn->stack) || catnip_port_owes(cn->port);
 }
 
 const struct libos_backend catnip_backend = {

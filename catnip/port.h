@@ -24,6 +24,16 @@ struct libos;
 
 #define CATNIP_BURST 32u
 
+/* Settings of the port's, for the backend's table of keys. */
+#define CATNIP_PORT_KEYS \
+	{ .name = "catnip.link", .type = LIBOS_KEY_LIST, .def = "memif" }, \
+	{ .name = "catnip.memory", .type = LIBOS_KEY_INT, .def = "512M", \
+	  .min = 64 << 20, .max = INT64_C(1) << 40 }, \
+	{ .name = "catnip.hugepages", .type = LIBOS_KEY_BOOL, .def = "no" }, \
+	{ .name = "catnip.rx_buffers", .type = LIBOS_KEY_INT, .def = "2048", \
+	  .min = 64, .max = 1 << 20 }, \
+	{ .name = "catnip.pcap", .type = LIBOS_KEY_STRING, .env = "CLOWDER_PCAP" }
+
 struct catnip_port;
 
 /*
@@ -51,6 +61,8 @@ bool catnip_port_is_up(struct catnip_port *port);
 uint32_t catnip_port_receive(struct catnip_port *port, struct net_pkt *pkts);
 /* What earlier transmits left with the port. true: something is left still. */
 bool catnip_port_flush(struct catnip_port *port);
+/* Whether something that was taken could still be lost with this process. */
+bool catnip_port_owes(struct catnip_port *port);
 /* A descriptor that is readable when packets are there, armed; -1: none, it has to
  * be napped on. */
 int catnip_port_rx_fd(struct catnip_port *port);

@@ -1,0 +1,118 @@
+#include "config.h"
+
+#include "catnip/device.h"
+#include "catnip/pcap.h"
+#include "libos/libos.h"
+
+#include <rte_ethdev.h>
+#include <rte_memcpy.h>
+
+#define IDLE_PASSES 16u	/* until the driver is asked for what it has sent */
+
+static uint32_t flags_of(const struct rte_mbuf *m)
+{
+	uint64_t ip = m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
+	uint64_t l4 = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+
+	return (ip == RTE_MBUF_F_RX_IP_CKSUM_GOOD ? NET_PKT_IP_GOOD : 0) |
+	       (ip == RTE_MBUF_F_RX_IP_CKSUM_BAD ? NET_PKT_IP_BAD : 0) |
+	       (l4 == RTE_MBUF_F_RX_L4_CKSUM_GOOD ? NET_PKT_L4_GOOD : 0) |
+	       (l4 == RTE_MBUF_F_RX_L4_CKSUM_BAD ? NET_PKT_L4_BAD : 0);
+}
+
+/* All segments of m, in memory of the program's pool: that may run out, and the
+ * port's does not. */
+static bool copy_in(struct catnip_port *port, struct rte_mbuf *m, struct net_pkt *pkt)
+{
+	struct libos_buf *buf = libos_buf_alloc(&port->os->pool, m->pkt_len);
+	uint32_t off = 0;
+
+	if (unlikely(!buf)) {
+		port->count[PORT_C_RX_DROPPED]++;
+		rte_pktmbuf_free(m);
+		return false;
+	}
+	port->count[m->nb_segs > 1 ? PORT_C_RX_JOINED : PORT_C_RX_COPIED] += m->pkt_len;
+	pkt->flags = flags_of(m);
+	for (struct rte_mbuf *s = m; s && off + s->data_len <= m->pkt_len; s = s->next) {
+		rte_memcpy(buf->base + off, rte_pktmbuf_mtod(s, void *), s->data_len);
+		off += s->data_len;
+	}
+	pkt->seg = (struct net_seg){ .mem = catnip_net_mem(buf), .data = buf->base, .len = off,
+				     .pinned = buf->len };
+	rte_pktmbuf_free(m);
+	return true;
+}
+
+/* What may go up as it is: one segment, ours, while there are plenty. */
+static bool take(struct catnip_port *port, struct rte_mbuf *m, struct net_pkt *pkt)
+{
+	struct libos_buf *buf;
+
+	port->count[PORT_C_RX_BYTES] += m->pkt_len;
+	if (unlikely(m->nb_segs > 1 || m->pool != port->rx.mp || port->rx.out >= port->rx_out_max ||
+		     m->data_len > port->rx.room))
+		return copy_in(port, m, pkt);
+	buf = pool_give_out(&port->rx, m);
+	pkt->flags = flags_of(m);
+	pkt->seg = (struct net_seg){ .mem = catnip_net_mem(buf), .data = buf->base,
+				     .len = buf->len, .pinned = port->rx.stride };
+	return true;
+}
+
+static uint32_t take_all(struct catnip_port *port, struct rte_mbuf **mbufs, uint32_t n,
+			 struct net_pkt *pkts)
+{
+	uint32_t taken = 0;
+
+	port->count[PORT_C_RX_PACKETS] += n;
+	if (unlikely(port->pcap))
+		pcap_write(port, mbufs, n, true);
+	for (uint32_t i = 0; i < n; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
+	for (uint32_t i = 0; i < n; i++)
+		taken += take(port, mbufs[i], &pkts[taken]);
+	return taken;
+}
+
+/* Now and then: is the peer there? What has been sent? */
+static void idle(struct catnip_port *port)
+{
+	if (++port->idle % IDLE_PASSES)
+		return;
+	if (port->n_shown)
+		port_reclaim(port);
+	if (port->gated)
+		port_look(port);
+}
+
+uint32_t catnip_port_receive(struct catnip_port *port, struct net_pkt *pkts)
+{
+	struct rte_mbuf *mbufs[CATNIP_BURST];
+	uint32_t n;
+
+	if (unlikely(!port_enter(port))) {
+		port_look(port);
+		return 0;
+	}
+	n = rte_eth_rx_burst(port->id, 0, mbufs, CATNIP_BURST);
+	port_leave(port);
+	if (n)
+		return take_all(port, mbufs, n, pkts);
+	if (unlikely(port->gated && eal_gates_drain()))
+		atomic_store(&port->gate.drained, true);
+	idle(port);
+	return 0;
+}
+
+int catnip_port_rx_fd(struct catnip_port *port)
+{
+	(void)port;
+	return -1;
+}
+
+bool catnip_port_rx_arm(struct catnip_port *port, bool on)
+{
+	(void)port, (void)on;
+	return false;
+}
