@@ -22,6 +22,8 @@ static const char help_text[] =
 	"Prints the counters of every Clowder instance of a process; without PID, the\n"
 	"processes that have any.\n"
 	"\n"
+	"  -c, --connections       the connections of a TCP in the process; all processes\n"
+	"                          without PID\n"
 	"  -w, --watch[=SECONDS]   again and again, with rates, every SECONDS (1)\n"
 	"  -j, --json              for programs, one object on one line\n"
 	"  -l, --list              the processes, also where PID is given\n"
@@ -31,6 +33,7 @@ struct options {
 	uint32_t pid;		/* 0: all */
 	bool json;
 	bool list;
+	bool conns;
 	double watch_s;		/* 0: once */
 };
 
@@ -71,6 +74,9 @@ static void set_option(struct options *opt, int key, char *const *argv)
 	case 'w':
 		opt->watch_s = optarg ? parse_seconds(optarg) : 1;
 		break;
+	case 'c':
+		opt->conns = true;
+		break;
 	case 'j':
 		opt->json = true;
 		break;
@@ -104,6 +110,7 @@ static void parse_arguments(struct options *opt, int argc, char *const *argv, co
 static void parse(struct options *opt, int argc, char **argv)
 {
 	static const struct option longs[] = {
+		{"connections", no_argument, NULL, 'c'},
 		{"help", no_argument, NULL, 'h'},
 		{"json", no_argument, NULL, 'j'},
 		{"list", no_argument, NULL, 'l'},
@@ -116,7 +123,7 @@ static void parse(struct options *opt, int argc, char **argv)
 
 	*opt = (struct options){0};
 	opterr = 0;
-	while ((key = getopt_long(argc, argv, "w::jlhV", longs, NULL)) != -1) {
+	while ((key = getopt_long(argc, argv, "cw::jlhV", longs, NULL)) != -1) {
 		set_option(opt, key, argv);
 		if (key == 'w' && !optarg && is_number(argv[optind]))
 			after_watch = argv[optind];
@@ -147,7 +154,9 @@ static void print(const struct options *opt, const struct stat_set *set,
 	else if (before && !opt->json)
 		putchar('\n');
 	if (opt->json)
-		stat_print_json(set, before);
+		stat_print_json(set, before, opt->conns);
+	else if (opt->conns)
+		stat_print_conns(set);
 	else if (opt->list)
 		stat_print_list(set);
 	else

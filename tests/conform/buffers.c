@@ -601,7 +601,8 @@ int main(void)
 	tcase_add_test(tc, test_popped_stay);
 	tcase_add_loop_test(tc, test_popped_of_one, 0, 6);
 	tcase_add_test(tc, test_eof_freed);
-	tcase_add_test(tc, test_foreign);
+	if (conform_parties(1, "buffers of another instance"))
+		tcase_add_test(tc, test_foreign);
 
 	tc = conform_tcase(suite, "limits", false);
 	tcase_add_test(tc, test_pool_limit);

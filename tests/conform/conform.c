@@ -22,8 +22,9 @@ static const struct {
 	const char *name;
 	unsigned caps;
 } backends[] = {
-	{ "catnap", CAP_TCP },
-	{ "catmem", CAP_PIPES | CAP_ANY_ADDR },
+	{ "catnap", CAP_TCP | CAP_KERNEL | CAP_FDS | CAP_WAKES | CAP_FORKS },
+	{ "catmem", CAP_PIPES | CAP_ANY_ADDR | CAP_FDS | CAP_WAKES | CAP_FORKS },
+	{ "catnip", CAP_TCP | CAP_ANY_ADDR },
 };
 
 const char *conform_libos(void)
@@ -72,6 +73,16 @@ void conform_skip(const char *what, const char *why)
 {
 	printf("#SKIP %s: %s\n", what, why);
 	fflush(stdout);
+}
+
+bool conform_parties(unsigned n, const char *what)
+{
+	const char *most = getenv("CONFORM_PARTIES");
+
+	if (!most || n <= (unsigned)atoi(most))
+		return true;
+	conform_skip(what, "more parties than this link has");
+	return false;
 }
 
 static void with_instance_setup(void)

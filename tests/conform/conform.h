@@ -21,12 +21,19 @@
 
 /* What the backend under test has beyond what all have. */
 enum conform_cap {
-	CAP_TCP = 1u << 0,	/* real TCP: its options, a kernel's addresses */
+	CAP_TCP = 1u << 0,	/* real TCP, and its options */
 	CAP_PIPES = 1u << 1,
 	CAP_ANY_ADDR = 1u << 2,	/* every address is ours */
+	CAP_KERNEL = 1u << 3,	/* plain sockets reach it, and the kernel's rules hold */
+	CAP_FDS = 1u << 4,	/* queues, or what they stand on, take descriptors */
+	CAP_WAKES = 1u << 5,	/* what arrives wakes a sleeper: it does not nap */
+	CAP_FORKS = 1u << 6,	/* a forked child may start an instance of its own */
 };
 
 bool conform_has(enum conform_cap cap);
+/* Whether n other instances can be reached at a time, which is any number but where
+ * CONFORM_PARTIES says how many; if not, says that `what` is left out. */
+bool conform_parties(unsigned n, const char *what);
 /* The value of LIBOS, or the default. */
 const char *conform_libos(void);
 /* Whether this build is slow: a sanitizer or valgrind. */

@@ -399,11 +399,15 @@ int main(void)
 	Suite *suite = suite_create("fork");
 	TCase *tc = conform_tcase(suite, "fork", false);
 
-	tcase_add_loop_test(tc, test_child, 0, 3);
-	tcase_add_loop_test(tc, test_close_with_living_child, 0, 3);
-	tcase_add_test(tc, test_killed);
-	tcase_add_test(tc, test_many_clients);
-	tcase_add_test(tc, test_threads);
+	tcase_add_loop_test(tc, test_child, 0, conform_has(CAP_FORKS) ? 3 : 2);
+	if (conform_parties(1, "the peer of a process that forks, and one that is killed")) {
+		tcase_add_loop_test(tc, test_close_with_living_child, 0, 3);
+		tcase_add_test(tc, test_killed);
+	}
+	if (conform_parties(N_CLIENTS, "many parties")) {
+		tcase_add_test(tc, test_many_clients);
+		tcase_add_test(tc, test_threads);
+	}
 	if (conform_tsan_uring())
 		conform_skip("instances that come and go in threads",
 			     "ThreadSanitizer does not see liburing unmap a ring");

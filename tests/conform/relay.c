@@ -140,7 +140,8 @@ int main(void)
 		conform_skip("relay", "takes two backends in one instance");
 		return 0;
 	}
-	tcase_add_test(tc, test_relay);
+	if (conform_parties(2, "a relay between two parties"))
+		tcase_add_test(tc, test_relay);
 	tcase_add_test(tc, test_both);
 	return conform_main(suite);
 }

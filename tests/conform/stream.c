@@ -456,8 +456,8 @@ static void serves(int ctl)
 	struct sockaddr_in addr;
 	int one = 1, lqd;
 
-	conform_start();
 	hear(ctl, &addr, sizeof(addr));
+	conform_start();
 	lqd = stream_socket();
 	expect_ok(demi_setsockopt(lqd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)));
 	expect_ok(demi_bind(lqd, SA(&addr), sizeof(addr)));
@@ -727,7 +727,8 @@ static void add_data(Suite *suite)
 	tcase_add_test(tc, test_results);
 	tcase_add_test(tc, test_pushto);
 	tcase_add_test(tc, test_pop_segs);
-	tcase_add_loop_test(conform_tcase(suite, "echo", false), test_echo, 0, N_WHERE);
+	if (conform_parties(1, "an echo"))
+		tcase_add_loop_test(conform_tcase(suite, "echo", false), test_echo, 0, N_WHERE);
 }
 
 static void add_ends(Suite *suite)
@@ -743,8 +744,11 @@ static void add_ends(Suite *suite)
 
 static void add_killed(Suite *suite)
 {
-	TCase *tc = conform_tcase(suite, "killed", false);
+	TCase *tc;
 
+	if (!conform_parties(1, "a peer that is killed"))
+		return;
+	tc = conform_tcase(suite, "killed", false);
 	tcase_add_test(tc, test_backlog_killed);
 	tcase_add_test(tc, test_restart);
 	tcase_add_test(tc, test_restart_many);

@@ -774,7 +774,8 @@ START_TEST(test_waitfd_quiet)
 	expect_ok(demi_waitfd(&again));
 	ck_assert_int_eq(fd, again);
 	epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
-	for (int i = 0; readable(epfd, 20); i++) {	/* what comes by itself, ends */
+	/* what comes by itself, ends; but a nap's end comes again and again */
+	for (int i = 0; conform_has(CAP_WAKES) && readable(epfd, 20); i++) {
 		ck_assert_int_lt(i, 50);
 		still_pending(f.pending);
 	}
@@ -818,9 +819,11 @@ int main(void)
 	tcase_add_test(tc, test_waitfd_quiet);
 
 	tc = conform_tcase(suite, "two parties", false);
-	tcase_add_test(tc, test_wake_sends);
 	tcase_add_loop_test(tc, test_idle_sleeps, 0, 2);
-	tcase_add_loop_test(tc, test_no_timeout, 0, 3 * N_WHERE);
-	tcase_add_loop_test(tc, test_foreign_loop, 0, N_WHERE);
+	if (conform_parties(1, "sleeping until another party speaks")) {
+		tcase_add_test(tc, test_wake_sends);
+		tcase_add_loop_test(tc, test_no_timeout, 0, 3 * N_WHERE);
+		tcase_add_loop_test(tc, test_foreign_loop, 0, N_WHERE);
+	}
 	return conform_main(suite);
 }
