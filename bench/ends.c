@@ -99,11 +99,12 @@ void ends_options(struct ends *ends, const struct ends_option *options, int argc
 	while (options && options->name && n < MAX_OPTIONS - 1)
 		all[n++] = *options++;
 	parse(ends, all, argc, argv);
-	if (optind != argc - 1 ||
+	if (optind >= argc || (optind != argc - 1 && strcmp(argv[optind - 1], "--")) ||
 	    (strcmp(argv[optind], "server") && strcmp(argv[optind], "client")))
 		errx(2, "say server or client; --help tells more");
 	ends->client = argv[optind][0] == 'c';
 	ends->udp = udp;
+	ends->rest = argv + optind + 1;
 	ends->addr.sin_port = htons((uint16_t)port);
 	cpu_pin(ends->cpu);
 }

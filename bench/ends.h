@@ -15,6 +15,7 @@ struct ends {
 	int cpu;			/* --cpu, to be pinned to; -1: none */
 	bool client;
 	bool udp;			/* --proto tcp|udp */
+	char **rest;			/* what stands behind "--"; ends with NULL */
 };
 
 /* An option of the program's own: a number, or one of some words by its index. */
