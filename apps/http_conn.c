@@ -37,6 +37,23 @@ static void drop_popped(struct http_conn *conn)
 	conn->n_bytes = 0;
 }
 
+static void drop_room(struct http_conn *conn)
+{
+	if (conn->room.sga_buf)
+		demi_sgafree(&conn->room);
+	conn->room.sga_buf = NULL;
+}
+
+/* Before a request is looked at there is a buffer for its answer. */
+static bool make_room(struct http_site *site, struct http_conn *conn)
+{
+	if (!conn->room.sga_buf)
+		conn->room = demi_sgaalloc(HTTP_HEAD_ROOM);
+	if (!conn->room.sga_buf)
+		site->count.no_memory++;
+	return conn->room.sga_buf;
+}
+
 static void drop_file(struct http_site *site, struct http_conn *conn)
 {
 	if (conn->file)
@@ -44,18 +61,19 @@ static void drop_file(struct http_site *site, struct http_conn *conn)
 	conn->file = NULL;
 }
 
-static void drop_head(struct http_conn *conn)
+static void drop_gathered(struct http_conn *conn)
 {
-	free(conn->head);
-	conn->head = NULL;
-	conn->head_len = 0;
+	free(conn->gathered);
+	conn->gathered = NULL;
+	conn->gathered_at = conn->n_gathered = conn->seen = 0;
 }
 
 void http_conn_free(struct http_site *site, struct http_conn *conn)
 {
 	drop_popped(conn);
+	drop_room(conn);
 	drop_file(site, conn);
-	drop_head(conn);
+	drop_gathered(conn);
 	demi_close(conn->qd);
 	free(conn);
 }
@@ -116,25 +134,17 @@ static bool push_chunk(struct http_site *site, struct http_conn *conn)
 	return push(site, conn, &sga);
 }
 
-bool http_conn_resume(struct http_site *site, struct http_conn *conn)
-{
-	return push_chunk(site, conn);
-}
-
-/* The head, and the first bytes of the body behind it. */
+/* Into conn->room: the head, and the first bytes of the body behind it. */
 static bool push_answer(struct http_site *site, struct http_conn *conn, struct http_head *head)
 {
-	size_t room = HTTP_HEAD_ROOM + (head->location ? strlen(head->location) : 0);
-	demi_sgarray_t buf = demi_sgaalloc(room);
 	demi_sgarray_t sga = {.sga_numsegs = 1};
+	size_t room = conn->room.sga_segs[0].sgaseg_len;
 	bool alive;
 
-	if (buf.sga_numsegs == 0)
-		return false;
 	head->date = site->date;
-	sga.sga_segs[0] = buf.sga_segs[0];
+	sga.sga_segs[0] = conn->room.sga_segs[0];
 	sga.sga_segs[0].sgaseg_len =
-		(uint32_t)http_head_write(buf.sga_segs[0].sgaseg_buf, room, head);
+		(uint32_t)http_head_write(conn->room.sga_segs[0].sgaseg_buf, room, head);
 	/* without memory, or if the file has changed, that is found out again after
 	 * the head */
 	if (conn->pos < conn->end && take_chunk(site, conn, &sga.sga_segs[1]) == 0)
@@ -143,7 +153,7 @@ static bool push_answer(struct http_site *site, struct http_conn *conn, struct h
 	site->count.by_class[head->status / 100]++;
 	conn->last = !head->keep_alive;
 	alive = push(site, conn, &sga);
-	demi_sgafree(&buf);
+	drop_room(conn);
 	return alive;
 }
 
@@ -164,6 +174,8 @@ static bool redirect(struct http_site *site, struct http_conn *conn,
 		     const struct http_request *req, const char *path)
 {
 	char location[3 * HTTP_PATH_ROOM + 3];
+	size_t len = http_path_encode_dir(location, path);
+	demi_sgarray_t room = demi_sgaalloc(HTTP_HEAD_ROOM + len);
 	struct http_head head = {
 		.status = 301,
 		.http10 = req->http10,
@@ -172,7 +184,10 @@ static bool redirect(struct http_site *site, struct http_conn *conn,
 		.no_body = req->method == HTTP_METHOD_HEAD,
 	};
 
-	http_path_encode_dir(location, path);
+	if (!room.sga_buf)
+		return refuse(site, conn, req, 503);
+	drop_room(conn);
+	conn->room = room;
 	return push_answer(site, conn, &head);
 }
 
@@ -273,126 +288,142 @@ static bool refuse_all(struct http_site *site, struct http_conn *conn, int statu
 {
 	const struct http_request req = {0};
 
-	drop_head(conn);
+	drop_gathered(conn);
 	drop_popped(conn);
 	conn->skip = 0;
 	return refuse(site, conn, &req, status);
 }
 
-static bool on_head(struct http_site *site, struct http_conn *conn, const char *bytes, size_t len)
+/* The bytes to look at next, where they lie. */
+static struct http_text next_bytes(const struct http_conn *conn)
 {
-	struct http_request req;
-	int status = http_request_parse(&req, bytes, len);
-
-	if (status)
-		return refuse_all(site, conn, status);
-	conn->skip = req.body;
-	return answer(site, conn, &req);
+	if (conn->n_gathered > 0)
+		return (struct http_text){conn->gathered + conn->gathered_at, conn->n_gathered};
+	return (struct http_text){conn->bytes, conn->n_bytes};
 }
 
-/* The head began in an earlier pop: it is gathered, which copies it. */
-static bool gather(struct http_conn *conn, uint32_t *took_out)
-{
-	uint32_t n = HTTP_HEAD_MAX - conn->head_len;
-
-	if (!conn->head)
-		conn->head = malloc(HTTP_HEAD_MAX);
-	if (!conn->head)
-		return false;
-	if (conn->n_bytes < n)
-		n = conn->n_bytes;
-	memcpy(conn->head + conn->head_len, conn->bytes, n);
-	conn->head_len += n;
-	*took_out = n;
-	return true;
-}
-
+/* n of next_bytes() are done with. */
 static void advance(struct http_conn *conn, uint32_t n)
 {
+	if (conn->n_gathered > 0) {
+		conn->gathered_at += n;
+		conn->n_gathered -= n;
+		conn->seen = 0;
+		if (conn->n_gathered == 0)
+			drop_gathered(conn);
+	} else {
+		conn->bytes += n;
+		conn->n_bytes -= n;
+		if (conn->n_bytes == 0)
+			drop_popped(conn);
+	}
+}
+
+/* Copies what was popped behind what is gathered, as far as there is room. */
+static bool gather(struct http_conn *conn)
+{
+	uint32_t n = HTTP_HEAD_MAX - conn->n_gathered;
+
+	if (!conn->gathered)
+		conn->gathered = malloc(HTTP_HEAD_MAX);
+	if (!conn->gathered)
+		return false;
+	memmove(conn->gathered, conn->gathered + conn->gathered_at, conn->n_gathered);
+	conn->gathered_at = 0;
+	if (conn->n_bytes < n)
+		n = conn->n_bytes;
+	memcpy(conn->gathered + conn->n_gathered, conn->bytes, n);
+	conn->n_gathered += n;
 	conn->bytes += n;
 	conn->n_bytes -= n;
 	if (conn->n_bytes == 0)
 		drop_popped(conn);
-}
-
-/* In a head's place an empty line or two may come first: RFC 9112 2.2. */
-static void skip_empty_lines(struct http_conn *conn)
-{
-	while (conn->n_bytes > 0 && (conn->bytes[0] == '\r' || conn->bytes[0] == '\n'))
-		advance(conn, 1);
-}
-
-/* A head that is all in one buffer is read where it lies. */
-static bool read_whole_head(struct http_site *site, struct http_conn *conn, bool *alive_out)
-{
-	size_t len = http_fields_end(conn->bytes, conn->n_bytes, 0);
-
-	if (len == 0 || len > HTTP_HEAD_MAX)
-		return false;
-	*alive_out = on_head(site, conn, conn->bytes, len);
-	if (conn->n_bytes > 0)
-		advance(conn, (uint32_t)len);
 	return true;
 }
 
-static bool read_pieces(struct http_site *site, struct http_conn *conn)
+enum step {
+	STEP_ON,	/* something was done */
+	STEP_MORE,	/* more has to be popped */
+	STEP_DEAD,
+};
+
+static enum step on_head(struct http_site *site, struct http_conn *conn, struct http_text head)
 {
-	uint32_t seen = conn->head_len, took;
-	size_t len;
-	int status;
+	struct http_request req;
+	int status = http_request_parse(&req, head.at, head.len);
 	bool alive;
 
-	if (!gather(conn, &took))
-		return false;
-	if (seen == 0)
-		conn->since = site->now_ns; /* the head's time, however it trickles */
-	len = http_fields_end(conn->head, conn->head_len, seen);
-	status = len ? 0 : http_request_too_long(conn->head, conn->head_len);
+	conn->partial = false;
 	if (status)
-		return refuse_all(site, conn, status);
-	advance(conn, len ? (uint32_t)len - seen : took);
-	if (!len)
-		return true;
-	alive = on_head(site, conn, conn->head, len);
-	drop_head(conn);
-	return alive;
+		return refuse_all(site, conn, status) ? STEP_ON : STEP_DEAD;
+	conn->skip = req.body;
+	alive = answer(site, conn, &req);
+	advance(conn, (uint32_t)head.len);
+	return alive ? STEP_ON : STEP_DEAD;
 }
 
-static void skip_body(struct http_conn *conn)
+/* A head that is not all there, and is gathered while it comes. */
+static enum step on_partial(struct http_site *site, struct http_conn *conn)
 {
-	uint32_t n = conn->skip < conn->n_bytes ? (uint32_t)conn->skip : conn->n_bytes;
+	int status;
 
-	conn->skip -= n;
-	advance(conn, n);
+	if (!conn->partial)
+		conn->since = site->now_ns; /* its time, however it trickles */
+	conn->partial = true;
+	conn->seen = conn->n_gathered;
+	if (!gather(conn))
+		return STEP_DEAD;
+	status = http_request_too_long(conn->gathered, conn->n_gathered);
+	if (http_fields_end(conn->gathered, conn->n_gathered, conn->seen))
+		return STEP_ON;
+	if (status)
+		return refuse_all(site, conn, status) ? STEP_ON : STEP_DEAD;
+	return STEP_MORE;
 }
 
-/* A step through what was popped; there is at least a byte. */
-static bool read_some(struct http_site *site, struct http_conn *conn)
+static enum step read_some(struct http_site *site, struct http_conn *conn)
 {
-	bool alive = true;
+	struct http_text next = next_bytes(conn);
+	size_t len;
 
+	if (next.len == 0)
+		return STEP_MORE;
 	if (conn->skip > 0) {
-		skip_body(conn);
-		return true;
+		len = conn->skip < next.len ? (size_t)conn->skip : next.len;
+		conn->skip -= len;
+		advance(conn, (uint32_t)len);
+		return STEP_ON;
 	}
-	if (!conn->head)
-		skip_empty_lines(conn);
-	if (conn->n_bytes == 0 || (!conn->head && read_whole_head(site, conn, &alive)))
-		return alive;
-	return read_pieces(site, conn);
+	if (next.at[0] == '\r' || next.at[0] == '\n') {
+		advance(conn, 1); /* RFC 9112 2.2: an empty line before a request */
+		return STEP_ON;
+	}
+	if (!make_room(site, conn)) {
+		conn->state = HTTP_STATE_STARVING;
+		return STEP_ON;
+	}
+	len = http_fields_end(next.at, next.len, conn->seen);
+	if (len > 0 && len <= HTTP_HEAD_MAX)
+		return on_head(site, conn, (struct http_text){next.at, len});
+	return on_partial(site, conn);
 }
 
 /* Until an answer is under way, or more bytes are needed. */
 static bool read_requests(struct http_site *site, struct http_conn *conn)
 {
+	enum step step = STEP_ON;
+
 	conn->state = HTTP_STATE_READING;
-	while (conn->n_bytes > 0) {
-		if (!read_some(site, conn))
-			return false;
-		if (conn->state != HTTP_STATE_READING)
-			return true;
+	while (step == STEP_ON && conn->state == HTTP_STATE_READING)
+		step = read_some(site, conn);
+	if (step == STEP_DEAD)
+		return false;
+	if (step == STEP_MORE) {
+		drop_room(conn);
+		return ask_pop(conn, HTTP_STATE_READING);
 	}
-	return ask_pop(conn, HTTP_STATE_READING);
+	/* a popped buffer is much memory to keep for a few bytes while others wait */
+	return conn->n_bytes == 0 || conn->n_bytes > HTTP_HEAD_MAX || gather(conn);
 }
 
 static bool linger(struct http_site *site, struct http_conn *conn)
@@ -436,6 +467,11 @@ bool http_conn_on_push(struct http_site *site, struct http_conn *conn)
 	return read_requests(site, conn);
 }
 
+bool http_conn_resume(struct http_site *site, struct http_conn *conn)
+{
+	return conn->pos < conn->end ? push_chunk(site, conn) : read_requests(site, conn);
+}
+
 static void reset(const struct http_conn *conn)
 {
 	const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
@@ -449,7 +485,7 @@ bool http_conn_on_timeout(struct http_site *site, struct http_conn *conn)
 
 	if (conn->state != HTTP_STATE_LINGERING)
 		site->count.timeouts++;
-	if (conn->state == HTTP_STATE_READING && conn->head)
+	if (conn->state == HTTP_STATE_READING && conn->partial && make_room(site, conn))
 		return refuse_all(site, conn, 408);
 	if (writing)
 		reset(conn); /* what it does not take need not be kept for it */

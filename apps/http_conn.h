@@ -1,7 +1,7 @@
 /*
  * One client's connection. It has one operation under way at a time: it waits for
  * bytes, or for what it has pushed to be taken, so that a client that does not read
- * its answers is not read from either, and costs one buffer and one chunk.
+ * its answers is not read from either, and costs no more than one chunk.
  *
  * Requests are answered one after the other, in the order they came.
  */
@@ -27,7 +27,7 @@ struct http_site {
 enum http_state {
 	HTTP_STATE_READING,	/* a pop is pending */
 	HTTP_STATE_WRITING,	/* a push is pending */
-	HTTP_STATE_STARVING,	/* there was no memory for the next chunk */
+	HTTP_STATE_STARVING,	/* there was no memory for the next answer or chunk */
 	HTTP_STATE_LINGERING,	/* all is said; what still comes is passed over until
 				 * the client has closed, lest a reset take the answer */
 };
@@ -40,13 +40,16 @@ struct http_conn {
 	bool last;			/* after this answer the connection closes */
 	uint64_t since;			/* what it may be given up for began then */
 	uint64_t skip;			/* bytes of a request's body still to come */
-	/* what has been popped and not looked at: a part of sga's one segment */
+	/* What has come and was not looked at: first what had to be gathered, then a
+	 * part of a popped buffer. */
+	char *gathered;			/* a buffer, or NULL */
+	uint32_t gathered_at, n_gathered;
+	uint32_t seen;			/* bytes of gathered without a head's end */
+	bool partial;			/* a head has begun, and since is when */
 	demi_sgarray_t sga;
 	const char *bytes;
 	uint32_t n_bytes;
-	/* a head that came in pieces */
-	char *head;
-	uint32_t head_len;
+	demi_sgarray_t room;		/* for the next answer's head */
 	/* the answer's file, and its bytes that have not been pushed */
 	struct http_file *file;
 	uint64_t pos, end;

@@ -1,13 +1,21 @@
 /*
- * apps_json KEY[=NUMBER] ...: exit 0 if stdin is one line with one JSON object
- * that has all those keys, the ones with a number as that number.
+ * apps_json KEY[=VALUE] ...: exit 0 if stdin is one line with one JSON object that
+ * has all those keys, the ones with a value as that number or text.
  */
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static char text[1 << 20];
+
+static bool is_value(const json_t *value, const char *want)
+{
+	if (json_is_string(value))
+		return strcmp(json_string_value(value), want) == 0;
+	return json_is_number(value) && json_number_value(value) == atof(want);
+}
 
 static int check(const json_t *obj, const char *arg)
 {
@@ -22,7 +30,7 @@ static int check(const json_t *obj, const char *arg)
 		fprintf(stderr, "no key %s\n", key);
 		return 1;
 	}
-	if (equals && (!json_is_number(value) || json_number_value(value) != atof(equals + 1))) {
+	if (equals && !is_value(value, equals + 1)) {
 		fprintf(stderr, "%s is not %s\n", key, equals + 1);
 		return 1;
 	}

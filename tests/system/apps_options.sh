@@ -5,8 +5,10 @@
 
 rpc=$builddir/clowder-rpc
 stat=$builddir/clowder-stat
+http=$builddir/clowder-http
+get=$builddir/clowder-get
 
-for program in "$rpc" "$stat"; do
+for program in "$rpc" "$stat" "$http" "$get"; do
 	works "$program" --help
 	grep -q '^usage: clowder-' "$tmp/works.out" || fail "$program --help"
 	works "$program" --version
@@ -15,11 +17,12 @@ for program in "$rpc" "$stat"; do
 done
 
 # every long option of --help has its place in the manual page, and the other way
-for name in clowder-rpc clowder-stat; do
+for name in clowder-rpc clowder-stat clowder-http clowder-get; do
 	"$builddir/$name" --help | grep -o -e '--[a-z]*' | sort -u | sed 's/^--//' >"$tmp/help"
 	grep -o 'Fl[^.]*[ ,]-[a-z]\{2,\}' "$srcdir/man/$name.1" | grep -o -e '-[a-z]*$' |
 		sed 's/^-//' | sort -u >"$tmp/page"
-	grep '^requests$' "$tmp/help" >>"$tmp/page" # another name of --count
+	# another name of --count, which is another option's value elsewhere
+	[ "$name" != clowder-rpc ] || echo requests >>"$tmp/page"
 	sort -u "$tmp/page" -o "$tmp/page"
 	diff "$tmp/help" "$tmp/page" || fail "$name: options of --help (<) and man page (>)"
 done
@@ -58,6 +61,30 @@ expect 2 'process number' "$stat" -- -1
 expect 2 'too many' "$stat" 1 2
 expect 2 'watch takes' "$stat" --watch=0 1
 expect 2 'watch takes' "$stat" --watch=x 1
+
+expect 2 'too many' "$http" dir
+expect 2 'IPv4' "$http" --address localhost
+expect 2 'takes 0 to' "$http" --port 70000
+expect 2 'takes 1 to' "$http" --connections 0
+expect 2 'takes 0.1' "$http" --timeout 0
+expect 2 'not a number' "$http" --cache lots
+expect 1 'No such file' "$http" --root "$tmp/none"
+expect 1 'Not a directory' "$http" --root "$rpc"
+
+expect 2 'say what' "$get"
+expect 2 'too many' "$get" http://127.0.0.1/ http://127.0.0.1/
+expect 2 'not an http' "$get" https://127.0.0.1/
+expect 2 'not an http' "$get" 127.0.0.1
+expect 2 'not an http' "$get" http:///
+expect 2 'not an http' "$get" http://me@127.0.0.1/
+expect 2 'missing' "$get" 'http://127.0.0.1?a'
+expect 2 'not for servers' "$get" 'http://127.0.0.1/#a'
+expect 2 'a space' "$get" 'http://127.0.0.1/a b'
+expect 2 'a space' "$get" --range '0-1
+X: y' http://127.0.0.1/
+expect 2 'takes 1 to' "$get" http://127.0.0.1:0/
+expect 2 'takes 1 to' "$get" --count 0 http://127.0.0.1/
+expect 2 'room for one' "$get" --count 2 --output "$tmp/x" http://127.0.0.1/
 
 expect 2 'usage:' "$builddir/clowder-echo-server" nowhere
 expect 2 'usage:' "$builddir/clowder-echo-client" text 127.0.0.1 0
