@@ -3,6 +3,8 @@
 # Where each end of a program runs, and with which settings: what stands before its
 # command. The server is end b.
 end_a=() end_b=()
+# ... and behind it.
+ends_behind=() ends_behind_server=()
 
 # ends SECONDS COMMAND...: the same program as server and as client, each pinned; the
 # client's stdout in $tmp/out
@@ -12,7 +14,7 @@ ends() {
 	: >"$tmp/out"
 	start_end "$limit" "$@" || return
 	pid=${servers##* }
-	measure "$limit" "${end_a[@]}" "$@" client --cpu "$cpu_a"
+	measure "$limit" "${end_a[@]}" "$@" client --cpu "$cpu_a" "${ends_behind[@]}"
 	status=$?
 	stop_end "$pid"
 	# A server that has failed says why the client did.
@@ -25,6 +27,7 @@ start_end() {
 	shift
 	: >"$tmp/server.end"
 	timeout -k 1 $((limit + 10)) "${end_b[@]}" "$@" server --cpu "$cpu_b" \
+		"${ends_behind_server[@]}" \
 		>"$tmp/server.end" 2>"$tmp/err.end" &
 	servers="$servers $!"
 	for i in $(seq 250); do
@@ -48,9 +51,9 @@ on_memif() {
 # on_xdp: catnip takes the interfaces over while it runs; nobody else has its addresses
 on_xdp() {
 	end_a=(ip netns exec $ns_a env LIBOS=catnip CLOWDER_CATNIP_LINK=af_xdp:va
-		DEMIKERNEL_LOCAL_IPV4_ADDR=10.99.0.11)
+		CLOWDER_DEMIKERNEL_LOCAL_IPV4_ADDR=10.99.0.11)
 	end_b=(ip netns exec $ns_b env LIBOS=catnip CLOWDER_CATNIP_LINK=af_xdp:vb
-		DEMIKERNEL_LOCAL_IPV4_ADDR=10.99.0.12)
+		CLOWDER_DEMIKERNEL_LOCAL_IPV4_ADDR=10.99.0.12)
 }
 on_kernel() { end_a=(ip netns exec $ns_a) end_b=(ip netns exec $ns_b); }
 
@@ -77,11 +80,33 @@ row_us() {
 
 # ---- catnip-latency
 
-raw_pong() { echo "raw L2 ping-pong is not there" >"$tmp/err"; return 1; }
+# raw_pong OPTIONS-OF-L2PINGPONG... -- VDEV-A VDEV-B: Ethernet frames over two ports
+raw_pong() {
+	local options=() status
+	while [ "$1" != -- ]; do options+=("$1"); shift; done
+	[ -x "$build/bench/floors/l2pingpong" ] || { echo "built without catnip" >"$tmp/err"; return 1; }
+	eal=(--no-huge --no-pci --no-telemetry --no-shconf --single-file-segments -m 256 --log-level=1)
+	ends_behind=(-- "${eal[@]}" --vdev="$2")
+	ends_behind_server=(-- "${eal[@]}" --vdev="$3")
+	ends 20 "$build/bench/floors/l2pingpong" "${options[@]}"
+	status=$?
+	ends_behind=() ends_behind_server=()
+	return $status
+}
+raw_memif() {
+	local vdev=net_memif0,socket=$tmp/raw.sock,socket-abstract=no,bsize=9216,rsize=9
+	rm -f "$tmp/raw.sock"
+	end_a=() end_b=()
+	raw_pong --ms 80 --room 9216 -- $vdev,role=client,zero-copy=yes $vdev,role=server
+}
+raw_xdp() {
+	on_kernel
+	raw_pong --ms 150 --batch 1 -- net_af_xdp0,iface=va net_af_xdp0,iface=vb
+}
 memif_round() {
 	local before after raw udp tcp
 	line_now before || return
-	raw_pong memif && p50 raw || return
+	raw_memif && p50 raw || return
 	on_memif
 	ends 20 "$build/bench/roundtrip" --ms 80 --proto udp && p50 udp || return
 	ends 20 "$build/bench/roundtrip" --ms 80 --proto tcp && p50 tcp || return
@@ -92,7 +117,7 @@ memif_round() {
 xdp_round() {
 	local before after raw tcp recv epoll block how
 	line_now before || return
-	raw_pong xdp && p50 raw || return
+	raw_xdp && p50 raw || return
 	on_xdp
 	ends 20 "$build/bench/roundtrip" --ms 150 --batch 1 --addr 10.99.0.12 && p50 tcp || return
 	on_kernel
