@@ -13,6 +13,7 @@
 #include <rte_log.h>
 #include <rte_memory.h>
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
@@ -37,7 +38,7 @@ static struct {
 	pid_t pid;
 	pthread_t intr;		/* its interrupt thread */
 	int memif_log;
-	char said[256];		/* the last complaint; written by any thread */
+	char said[256];		/* the first complaint; written by any thread */
 	bool reopen_set;	/* of the interrupt thread */
 	int mem_fd, mem_copy;	/* of its memory, -1: none */
 } eal;
@@ -189,7 +190,7 @@ static ssize_t log_write(void *cookie, const char *text, size_t len)
 		eal_memory_fd_restore();
 		gates_shut();
 	}
-	if (rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR && n)
+	if (rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR && n && !*eal.said)
 		snprintf(eal.said, sizeof(eal.said), "%.*s", (int)n, text);
 	log_debug("catnip: DPDK says: %.*s", (int)n, text);
 	errno = saved;
@@ -206,6 +207,21 @@ static int log_open(FILE **stream_out)
 	rte_openlog_stream(stream);
 	*stream_out = stream;
 	return 0;
+}
+
+/* Libraries of drivers that print what they see on stderr. They are there if a driver
+ * wants them. */
+static void hush_library(const char *lib, const char *set_print)
+{
+	void *handle = dlopen(lib, RTLD_LAZY | RTLD_NOLOAD);
+	void (*set)(void *) = NULL;
+
+	if (!handle)
+		return;
+	*(void **)&set = dlsym(handle, set_print);
+	if (set)
+		set(NULL);
+	dlclose(handle);
 }
 
 /* ---- jobs of the interrupt thread */
@@ -265,7 +281,9 @@ static int own_args(const struct libos_settings *s, const cpu_set_t *cpus, char 
 	snprintf(lcores, sizeof(lcores), "--lcores=0@%d", a_cpu(cpus));
 	argv[n++] = program_invocation_short_name;
 	argv[n++] = (char *)(uintptr_t)(huge ? "--in-memory" : "--no-huge");
-	argv[n++] = (char *)(uintptr_t)(huge ? "--single-file-segments" : "--no-shconf");
+	if (!huge)
+		argv[n++] = (char *)(uintptr_t)"--no-shconf";
+	argv[n++] = (char *)(uintptr_t)"--single-file-segments"; /* zero-copy memif asks */
 	argv[n++] = (char *)(uintptr_t)"--no-telemetry";
 	argv[n++] = mem;
 	argv[n++] = lcores;
@@ -371,6 +389,8 @@ static int start(const struct libos_settings *s, const cpu_set_t *cpus)
 		log_error("catnip: EAL's interrupt thread does not answer");
 		return EIO;
 	}
+	hush_library("libbpf.so.1", "libbpf_set_print");
+	hush_library("libxdp.so.1", "libxdp_set_print");
 	memory_fd_keep();
 	eal.started = true;
 	entered = true; /* EAL's main thread has its place for good */

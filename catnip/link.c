@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define MEMIF_RING_LOG2 9	/* 512 descriptors in each direction */
@@ -236,6 +237,26 @@ static int tap_check(const struct catnip_link *link)
 	return err;
 }
 
+/* ---- vhost-user */
+
+/* A socket that a dead process left is in the way; a live one's is told by DPDK. */
+static void stale_remove(const char *path)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct stat st;
+	int fd;
+
+	if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%.107s", path);
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 && errno == ECONNREFUSED)
+		unlink(path);
+	close(fd);
+}
+
 /* ---- opening */
 
 int catnip_link_open(struct catnip_link *link, uint32_t i)
@@ -264,6 +285,7 @@ int catnip_link_open(struct catnip_link *link, uint32_t i)
 		snprintf(link->args, sizeof(link->args), "iface=%s", link->arg);
 		break;
 	case LINK_VHOST:
+		stale_remove(link->arg);
 		snprintf(link->vdev, sizeof(link->vdev), "net_vhost%u", i);
 		snprintf(link->args, sizeof(link->args), "iface=%s,queues=1", link->arg);
 		break;

@@ -130,16 +130,19 @@ static int make(struct pool *p)
 		.mbuf_priv_size = POOL_PRIV,
 	};
 	uint32_t elt = (uint32_t)sizeof(struct rte_mbuf) + POOL_PRIV + priv.mbuf_data_room_size;
+	/* where addresses are what the device sees, an mbuf may lie across pages */
+	unsigned flags = rte_eal_iova_mode() == RTE_IOVA_VA ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0;
 	static _Atomic unsigned id;
 	char name[32];
 	int err;
 
-	p->stride = rte_mempool_calc_obj_size(elt, 0, NULL);
+	p->stride = rte_mempool_calc_obj_size(elt, flags, NULL);
 	err = units_get(p);
 	if (err)
 		return err;
 	snprintf(name, sizeof(name), "clowder-%u", id++);
-	p->mp = rte_mempool_create_empty(name, p->n, elt, CACHE, sizeof(priv), SOCKET_ID_ANY, 0);
+	p->mp = rte_mempool_create_empty(name, p->n, elt, CACHE, sizeof(priv), SOCKET_ID_ANY,
+					 flags);
 	if (!p->mp)
 		return rte_errno;
 	if (rte_mempool_set_ops_byname(p->mp, "ring_mp_mc", NULL))

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -361,6 +362,17 @@ static void offloads_choose(struct catnip_port *port, const struct rte_eth_dev_i
 		port->offloads |= info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 }
 
+/* Locally administered, one station's. */
+static void mac_random(uint8_t mac[6])
+{
+	if (getrandom(mac, 6, GRND_NONBLOCK) < 6) {
+		uint64_t now = time_now() ^ (uint64_t)getpid() << 32;
+
+		memcpy(mac, &now, 6);
+	}
+	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
+}
+
 static void mac_choose(struct catnip_port *port)
 {
 	struct rte_ether_addr mac = { { 0 } };
@@ -368,7 +380,7 @@ static void mac_choose(struct catnip_port *port)
 	/* A tap's is the kernel interface's, which is the other end; rings have none. */
 	if (port->link.kind == LINK_TAP || rte_eth_macaddr_get(port->id, &mac) ||
 	    rte_is_zero_ether_addr(&mac))
-		rte_eth_random_addr(mac.addr_bytes);
+		mac_random(mac.addr_bytes);
 	memcpy(port->dev.mac, mac.addr_bytes, sizeof(port->dev.mac));
 }
 

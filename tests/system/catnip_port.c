@@ -1,0 +1,615 @@
+/*
+ * What catnip's ports are handed, byte by byte, without the stack:
+ *
+ *	catnip_port echo	sends back what comes, by reference, until killed
+ *	catnip_port push	pushes every kind of buffer, and compares what comes back
+ *	catnip_port open	opens the port, and closes it
+ *	catnip_port loop	push, over a port that brings back what it sends
+ *	catnip_port pair	push to an echo of its own, over the second link
+ *
+ * The settings come from the environment (CLOWDER_CATNIP_LINK). Exit status: 0, 1
+ * after a line, or the errno of an open that failed.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "catnip/port.h"
+#include "libos/backend.h"
+#include "libos/libos.h"
+#include "libos/registry.h"
+
+#define HDR 18u			/* Ethernet and a number */
+#define TYPE_ASK 0x88b5
+#define TYPE_ANSWER 0x88b6
+#define UNIT (2u << 20)
+#define PATIENCE (10 * NSEC_PER_SEC)
+
+/* ---- a backend that is a port and nothing else */
+
+struct bare {
+	struct libos_ctx base;
+	struct catnip_port *port;
+};
+
+static int bare_map(void *arg, size_t size, void **addr_out, void **priv_out)
+{
+	return catnip_mem_map(((struct bare *)arg)->port, size, addr_out, priv_out);
+}
+
+static void bare_unmap(void *arg, void *addr, size_t size, void *priv)
+{
+	catnip_mem_unmap(((struct bare *)arg)->port, addr, size, priv);
+}
+
+static int bare_init(struct libos *os, struct libos_ctx **ctx_out)
+{
+	struct bare *b = calloc(1, sizeof(*b));
+	int err = b ? catnip_port_open(os, &b->port) : ENOMEM;
+
+	if (err)
+		free(b);
+	else
+		*ctx_out = &b->base;
+	return err;
+}
+
+static void bare_fini(struct libos_ctx *ctx)
+{
+	catnip_port_close(((struct bare *)(void *)ctx)->port);
+}
+
+static void bare_done(struct libos_ctx *ctx)
+{
+	catnip_port_free(((struct bare *)(void *)ctx)->port);
+	free(ctx);
+}
+
+static bool bare_owes(struct libos_ctx *ctx)
+{
+	return catnip_port_owes(((struct bare *)(void *)ctx)->port);
+}
+
+static bool bare_poll(struct libos_ctx *ctx, uint64_t now)
+{
+	(void)ctx, (void)now;
+	return false;
+}
+
+static const struct libos_key keys[] = { CATNIP_PORT_KEYS, { .name = NULL } };
+static const struct libos_mem_ops bare_mem = { bare_map, bare_unmap };
+static const struct libos_backend bare_backend = {
+	.name = "bare",
+	.keys = keys,
+	.init = bare_init,
+	.fini = bare_fini,
+	.mem = &bare_mem,
+	.mem_done = bare_done,
+	.poll = bare_poll,
+	.flush = libos_no_flush,
+	.sleep_prepare = libos_no_sleep_prepare,
+	.sleep_done = libos_no_sleep_done,
+	.owes = bare_owes,
+};
+const struct libos_backend *const libos_registry[] = { &bare_backend, NULL };
+
+static struct catnip_port *port_of(struct libos *os)
+{
+	return ((struct bare *)(void *)os->backends[0])->port;
+}
+
+/* ---- helpers */
+
+__attribute__((__noreturn__, __format__(__printf__, 1, 2)))
+static void fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(1);
+}
+
+static struct libos *open_or_exit(void)
+{
+	struct libos *os;
+	int err = libos_open(NULL, &os);
+
+	if (err)
+		exit(err);
+	return os;
+}
+
+static void close_all(struct libos *os)
+{
+	libos_close(os, time_now() + NSEC_PER_SEC);
+	free(os);
+}
+
+static uint8_t byte_of(uint32_t n, uint32_t i)
+{
+	return (uint8_t)(n * 31 + i * 7 + (i >> 8));
+}
+
+static void fill(uint8_t *at, uint32_t n, uint32_t from, uint32_t len)
+{
+	for (uint32_t i = 0; i < len; i++)
+		at[i] = byte_of(n, from + i);
+}
+
+/* ---- buffers that are not of a pool */
+
+struct odd {
+	struct libos_area area;
+	struct libos_buf buf;
+	bool gone;
+};
+
+static void odd_release(struct libos_buf *buf)
+{
+	container_of(buf, struct odd, buf)->gone = true;
+}
+
+static struct libos_buf *odd_buf(struct odd *odd, struct libos *os, void *base, uint32_t len)
+{
+	*odd = (struct odd){ .area = { .kind = LIBOS_AREA_FOREIGN, .release = odd_release,
+				       .pool = &os->pool, .base = base, .size = len } };
+	odd->buf = (struct libos_buf){ .base = base, .len = len, .refs = 1, .area = &odd->area };
+	return &odd->buf;
+}
+
+/* ---- frames */
+
+static void header(struct net_out *out, const struct net_dev *dev, uint16_t type, uint32_t n)
+{
+	out->hdr = out->room + 32;
+	memset(out->hdr, 0xff, 6);
+	memcpy(out->hdr + 6, dev->mac, 6);
+	out->hdr[12] = (uint8_t)(type >> 8);
+	out->hdr[13] = (uint8_t)type;
+	memcpy(out->hdr + 14, &n, 4);
+	out->hdr_len = HDR;
+}
+
+static void add(struct net_out *out, struct libos_buf *buf, uint32_t off, uint32_t len)
+{
+	out->segs[out->n_segs++] =
+		(struct net_seg){ .mem = catnip_net_mem(buf), .data = buf->base + off, .len = len };
+	out->len += len;
+}
+
+static void transmit(struct libos *os, struct net_out *out)
+{
+	struct net_dev *dev = catnip_port_dev(port_of(os));
+	uint64_t end = time_now() + PATIENCE;
+
+	while (!dev->ops->transmit(dev, &out, 1))
+		if (time_now() > end)
+			fail("the port takes nothing");
+	while (catnip_port_flush(port_of(os)))
+		if (time_now() > end)
+			fail("the driver takes nothing");
+}
+
+static uint16_t type_of(const struct net_pkt *pkt)
+{
+	return pkt->seg.len < HDR ? 0 : (uint16_t)(pkt->seg.data[12] << 8 | pkt->seg.data[13]);
+}
+
+static void drop(struct libos *os, struct net_pkt *pkt)
+{
+	catnip_port_dev(port_of(os))->ops->put(pkt->seg.mem);
+}
+
+/* ---- echo */
+
+static void answer(struct libos *os, struct net_pkt *pkt)
+{
+	struct net_dev *dev = catnip_port_dev(port_of(os));
+	struct net_out out = { 0 };
+	uint32_t n;
+
+	if (type_of(pkt) != TYPE_ASK) {
+		drop(os, pkt);
+		return;
+	}
+	memcpy(&n, pkt->seg.data + 14, 4);
+	header(&out, dev, TYPE_ANSWER, n);
+	out.segs[0] = (struct net_seg){ .mem = pkt->seg.mem, .data = pkt->seg.data + HDR,
+					.len = pkt->seg.len - HDR };
+	out.n_segs = out.segs[0].len ? 1 : 0;
+	out.len = out.segs[0].len;
+	if (!out.n_segs)
+		drop(os, pkt);
+	transmit(os, &out);
+}
+
+static uint32_t echo_pass(struct libos *os)
+{
+	struct net_pkt pkts[CATNIP_BURST];
+	uint32_t n = catnip_port_receive(port_of(os), pkts);
+
+	for (uint32_t i = 0; i < n; i++)
+		answer(os, &pkts[i]);
+	catnip_port_flush(port_of(os));
+	return n;
+}
+
+static int echo(void)
+{
+	struct libos *os = open_or_exit();
+	const struct timespec nap = { 0, 50000 };
+
+	puts("ready");
+	fflush(stdout);
+	for (uint64_t idle = 0;; idle++) {
+		if (echo_pass(os))
+			idle = 0;
+		else if (idle > 1000)
+			nanosleep(&nap, NULL);
+		if (idle > 1000 && getppid() == 1)
+			return 0;
+	}
+}
+
+static _Atomic bool echo_ends;
+
+static void *echo_thread(void *arg)
+{
+	struct libos *os = open_or_exit();
+
+	atomic_store((_Atomic bool *)arg, true);
+	while (!atomic_load(&echo_ends))
+		echo_pass(os);
+	close_all(os);
+	return NULL;
+}
+
+/* ---- push: ask, and compare */
+
+static void compare(const struct net_pkt *pkt, uint32_t n, uint32_t len, const char *what)
+{
+	const uint8_t *data = pkt->seg.data + HDR;
+
+	if (pkt->seg.len - HDR < len)
+		fail("%s: %u bytes of %u came back", what, pkt->seg.len - HDR, len);
+	for (uint32_t i = 0; i < len; i++)
+		if (data[i] != byte_of(n, i))
+			fail("%s: byte %u of %u is %02x, not %02x", what, i, len, data[i],
+			     byte_of(n, i));
+}
+
+static void await_answer(struct libos *os, uint32_t n, uint32_t len, uint16_t type,
+			 const char *what)
+{
+	uint64_t end = time_now() + PATIENCE;
+	struct net_pkt pkts[CATNIP_BURST];
+	bool found = false;
+
+	while (!found) {
+		uint32_t got = catnip_port_receive(port_of(os), pkts);
+
+		for (uint32_t i = 0; i < got; i++) {
+			uint32_t m = ~n;
+
+			if (type_of(&pkts[i]) == type)
+				memcpy(&m, pkts[i].seg.data + 14, 4);
+			if (m == n && !found) {
+				compare(&pkts[i], n, len, what);
+				found = true;
+			}
+			drop(os, &pkts[i]);
+		}
+		if (time_now() > end)
+			fail("%s of %u bytes: nothing came back", what, len);
+	}
+}
+
+struct pusher {
+	struct libos *os;
+	struct libos *other;	/* a ring with itself, for a popped mbuf of another port */
+	uint16_t type;		/* of what comes back */
+	uint32_t n;
+	uint32_t mtu;
+};
+
+static void ask(struct pusher *p, struct net_out *out, const char *what)
+{
+	uint32_t len = out->len;
+
+	header(out, catnip_port_dev(port_of(p->os)), TYPE_ASK, p->n);
+	transmit(p->os, out);
+	await_answer(p->os, p->n, len, p->type, what);
+	p->n++;
+}
+
+static struct libos_buf *pool_buf(struct pusher *p, uint32_t from, uint32_t len)
+{
+	struct libos_buf *buf = libos_buf_alloc(&p->os->pool, len);
+
+	if (!buf)
+		fail("no memory");
+	fill(buf->base, p->n, from, len);
+	return buf;
+}
+
+static void push_pool(struct pusher *p, uint32_t len)
+{
+	struct net_out out = { 0 };
+
+	add(&out, pool_buf(p, 0, len), 0, len);
+	ask(p, &out, "a pool buffer");
+}
+
+/* Some of a large one, and its last bytes. */
+static void push_slice(struct pusher *p, uint32_t len)
+{
+	struct libos_buf *buf = libos_buf_alloc(&p->os->pool, 3 * UNIT);
+	const uint32_t offs[] = { 1, UNIT - 100, 2 * UNIT + 4093, 3 * UNIT - len };
+
+	if (!buf)
+		fail("no memory");
+	for (unsigned i = 0; i < 4; i++) {
+		struct net_out out = { 0 };
+
+		fill(buf->base + offs[i], p->n, 0, len);
+		libos_buf_get(buf);
+		add(&out, buf, offs[i], len);
+		ask(p, &out, "a slice");
+	}
+	libos_buf_put(buf);
+}
+
+static void push_four(struct pusher *p, uint32_t len)
+{
+	struct net_out out = { 0 };
+	uint32_t done = 0;
+
+	for (uint32_t i = 0; i < 4; i++) {
+		uint32_t some = i == 3 ? len - done : len / 4;
+
+		add(&out, pool_buf(p, done, some), 0, some);
+		done += some;
+	}
+	ask(p, &out, "an sga of four");
+}
+
+static void wait_gone(struct pusher *p, struct odd *odd, const char *what)
+{
+	uint64_t end = time_now() + PATIENCE;
+
+	while (!odd->gone) {
+		struct net_pkt pkts[CATNIP_BURST];
+		uint32_t n = catnip_port_receive(port_of(p->os), pkts);
+
+		for (uint32_t i = 0; i < n; i++)
+			drop(p->os, &pkts[i]);
+		if (time_now() > end)
+			fail("%s is never given back", what);
+	}
+}
+
+static void push_pages(struct pusher *p, uint32_t len, int flags, const char *what)
+{
+	uint8_t *at = mmap(NULL, UNIT, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+	const uint32_t offs[] = { 0, 4096 - 7, UNIT - len };
+	struct odd odd;
+
+	if (at == MAP_FAILED) {
+		printf("skipped: %s (%s)\n", what, strerror(errno));
+		return;
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		struct net_out out = { 0 };
+
+		fill(at + offs[i], p->n, 0, len);
+		add(&out, odd_buf(&odd, p->os, at, UNIT), offs[i], len);
+		ask(p, &out, what);
+		wait_gone(p, &odd, what);
+	}
+	munmap(at, UNIT);
+}
+
+/* What came over another port, whose mbuf it is. */
+static void push_popped(struct pusher *p, uint32_t len)
+{
+	struct net_dev *dev = catnip_port_dev(port_of(p->other));
+	struct net_out out = { 0 }, again = { 0 };
+	struct libos_buf *buf = libos_buf_alloc(&p->other->pool, len);
+	struct net_pkt pkts[CATNIP_BURST];
+
+	fill(buf->base, p->n, 0, len);
+	header(&out, dev, TYPE_ASK, p->n);
+	add(&out, buf, 0, len);
+	transmit(p->other, &out);
+	while (!catnip_port_receive(port_of(p->other), pkts))
+		;
+	again.segs[0] = pkts[0].seg;
+	again.segs[0].data += HDR;
+	again.segs[0].len = len;
+	again.n_segs = 1;
+	again.len = len;
+	ask(p, &again, "a popped mbuf of another port");
+}
+
+static void push_all(struct pusher *p)
+{
+	const uint32_t lens[] = { 42, 100, 256, 257, 600, 1400, p->mtu - 4 };
+
+	for (unsigned i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		push_pool(p, lens[i]);
+		push_slice(p, lens[i]);
+		push_four(p, lens[i]);
+		push_pages(p, lens[i], 0, "plain pages");
+		push_pages(p, lens[i], MAP_HUGETLB, "a hugepage");
+		if (p->other && lens[i] <= 1400)
+			push_popped(p, lens[i]);
+	}
+}
+
+/* As fast as it goes: nothing is lost that the port has taken, and nothing stays. */
+static void push_many(struct pusher *p)
+{
+	uint64_t end = time_now() + PATIENCE;
+	uint32_t sent = 0, came = 0, window = 64, total = 20000;
+	struct net_pkt pkts[CATNIP_BURST];
+	uint32_t first = p->n;
+
+	while (came < total) {
+		struct net_out out = { 0 };
+		uint32_t len = 42 + sent % (p->mtu - 46), n;
+
+		if (sent < total && sent - came < window) {
+			add(&out, pool_buf(p, 0, len), 0, len);
+			header(&out, catnip_port_dev(port_of(p->os)), TYPE_ASK, p->n++);
+			transmit(p->os, &out);
+			sent++;
+		}
+		n = catnip_port_receive(port_of(p->os), pkts);
+		for (uint32_t i = 0; i < n; i++) {
+			uint32_t m;
+
+			m = UINT32_MAX; /* a late answer to a hello */
+			if (type_of(&pkts[i]) == p->type)
+				memcpy(&m, pkts[i].seg.data + 14, 4);
+			if (m != UINT32_MAX) {
+				if (m != first + came)
+					fail("packet %u came for %u", m - first, came);
+				compare(&pkts[i], m, 42 + came % (p->mtu - 46), "one of many");
+				came++;
+				end = time_now() + PATIENCE;
+			}
+			drop(p->os, &pkts[i]);
+		}
+		if (time_now() > end)
+			fail("%u of %u came back", came, sent);
+	}
+}
+
+static void push_counts(struct pusher *p, bool other_too)
+{
+	uint64_t end = time_now() + PATIENCE;
+	uint64_t *out = &p->os->count[LIBOS_C_BUFS_OUT];
+
+	while (*out && time_now() < end) {
+		struct net_pkt pkts[CATNIP_BURST];
+		uint32_t n = catnip_port_receive(port_of(p->os), pkts);
+
+		for (uint32_t i = 0; i < n; i++)
+			drop(p->os, &pkts[i]);
+	}
+	if (*out || (other_too && p->other->count[LIBOS_C_BUFS_OUT]))
+		fail("%llu buffers are out at the end", (unsigned long long)*out);
+}
+
+static void wait_up(struct libos *os)
+{
+	uint64_t end = time_now() + PATIENCE;
+	struct net_pkt pkts[CATNIP_BURST];
+
+	while (!catnip_port_is_up(port_of(os))) {
+		uint32_t n = catnip_port_receive(port_of(os), pkts);
+
+		for (uint32_t i = 0; i < n; i++)
+			drop(os, &pkts[i]);
+		if (time_now() > end)
+			fail("the peer does not come");
+	}
+}
+
+/* Until somebody answers at all: the other end may not be there yet. */
+static void hello(struct pusher *p)
+{
+	uint64_t end = time_now() + PATIENCE, again = 0;
+	struct net_pkt pkts[CATNIP_BURST];
+	bool found = false;
+
+	while (!found) {
+		uint32_t n = catnip_port_receive(port_of(p->os), pkts);
+
+		for (uint32_t i = 0; i < n; i++) {
+			found |= type_of(&pkts[i]) == p->type;
+			drop(p->os, &pkts[i]);
+		}
+		if (time_now() > end)
+			fail("nobody answers");
+		if (time_now() > again) {
+			struct net_out out = { 0 };
+
+			add(&out, pool_buf(p, 0, 42), 0, 42);
+			header(&out, catnip_port_dev(port_of(p->os)), TYPE_ASK, UINT32_MAX);
+			transmit(p->os, &out);
+			again = time_now() + 50 * NSEC_PER_MSEC;
+		}
+	}
+}
+
+static int push(bool loops, bool with_other)
+{
+	struct pusher p = { .type = loops ? TYPE_ASK : TYPE_ANSWER };
+
+	p.os = open_or_exit();
+	if (with_other)
+		p.other = open_or_exit();
+	p.mtu = catnip_port_dev(port_of(p.os))->mtu;
+	wait_up(p.os);
+	hello(&p);
+	push_all(&p);
+	push_many(&p);
+	push_counts(&p, with_other);
+	if (p.other)
+		close_all(p.other);
+	close_all(p.os);
+	printf("pushed %u packets, mtu %u\n", p.n, p.mtu);
+	return 0;
+}
+
+static int pair(void)
+{
+	_Atomic bool ready = false;
+	pthread_t thread;
+	int ret;
+
+	if (pthread_create(&thread, NULL, echo_thread, &ready))
+		fail("no thread");
+	while (!atomic_load(&ready))
+		poll(NULL, 0, 1);
+	ret = push(false, false);
+	atomic_store(&echo_ends, true);
+	pthread_join(thread, NULL);
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+
+	if (!strcmp(what, "echo"))
+		return echo();
+	if (!strcmp(what, "push"))
+		return push(false, argc > 2);
+	if (!strcmp(what, "loop"))
+		return push(true, argc > 2);
+	if (!strcmp(what, "pair"))
+		return pair();
+	if (!strcmp(what, "open")) {
+		close_all(open_or_exit());
+		return 0;
+	}
+	fprintf(stderr, "usage: catnip_port echo|push|loop|pair|open [other]\n");
+	return 2;
+}
