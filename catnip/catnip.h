@@ -71,6 +71,7 @@ struct catnip_queue {
 	bool closed;		/* by the program */
 	bool closing;		/* net_close() has been called, and will report */
 	bool owed;		/* counted in n_owed */
+	bool has_loopback;	/* holds 127.0.0.1 */
 	int err;		/* what its connection broke with */
 	int so_error;		/* not told yet */
 	struct libos_op *close_op;
@@ -131,6 +132,8 @@ void catnip_queue_free(struct catnip_queue *s);
 /* At the end of the instance: all that are left. */
 void catnip_queues_fini(struct catnip_ctx *cn);
 int catnip_bind(struct libos_queue *q, const struct sockaddr_in *addr);
+/* On the wildcard of a private link it serves 127.0.0.1 as well. */
+void catnip_hold_loopback(struct catnip_queue *s);
 int catnip_getsockname(struct libos_queue *q, struct sockaddr_in *addr_out);
 int catnip_getpeername(struct libos_queue *q, struct sockaddr_in *addr_out);
 /* What became possible for it. It may be gone afterwards. */

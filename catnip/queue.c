@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "net/ip.h"
+
 /*
  * A queue and its socket: birth, names, what arrives, the end. How connections
  * begin is in stream.c, what is pushed in push.c.
@@ -128,6 +130,28 @@ int catnip_socket(struct libos_ctx *ctx, enum libos_queue_type type, struct libo
 	return 0;
 }
 
+void catnip_hold_loopback(struct catnip_queue *s)
+{
+	const struct net_ip lo = net_ip4(htonl(INADDR_LOOPBACK));
+	struct catnip_ctx *cn = catnip_ctx(s);
+	struct net_addr own;
+
+	if (s->has_loopback || !catnip_port_is_private(cn->port))
+		return;
+	if (net_name(s->sock, &own) || !net_ip_is_any(&own.ip))
+		return;
+	s->has_loopback = !net_local_hold(cn->stack, &lo);
+}
+
+static void drop_loopback(struct catnip_queue *s)
+{
+	const struct net_ip lo = net_ip4(htonl(INADDR_LOOPBACK));
+
+	if (s->has_loopback)
+		net_local_drop(catnip_ctx(s)->stack, &lo);
+	s->has_loopback = false;
+}
+
 int catnip_bind(struct libos_queue *q, const struct sockaddr_in *addr)
 {
 	struct catnip_queue *s = catnip_queue(q);
@@ -139,6 +163,9 @@ int catnip_bind(struct libos_queue *q, const struct sockaddr_in *addr)
 	if (err)
 		return err;
 	q->state = LIBOS_BOUND;
+	/* a client's datagrams to 127.0.0.1 are for the other end */
+	if (q->type == LIBOS_DGRAM && addr->sin_port)
+		catnip_hold_loopback(s);
 	catnip_send_now(catnip_ctx(s)); /* it announces the address */
 	return 0;
 }
@@ -373,6 +400,7 @@ void catnip_close(struct libos_queue *q, struct libos_op *op)
 	struct catnip_ctx *cn = catnip_ctx(s);
 
 	catnip_now(cn);
+	drop_loopback(s);
 	s->closed = true;
 	s->close_op = op;
 	cn->count[CATNIP_C_LINGERING]++;

@@ -9,11 +9,15 @@
 
 int catnip_listen(struct libos_queue *q, int backlog)
 {
-	int err = net_listen(catnip_queue(q)->sock, backlog);
+	struct catnip_queue *s = catnip_queue(q);
+	int err = net_listen(s->sock, backlog);
 
-	if (!err)
-		q->state = LIBOS_LISTENING;
-	return err;
+	if (err)
+		return err;
+	q->state = LIBOS_LISTENING;
+	catnip_hold_loopback(s);
+	catnip_send_now(catnip_ctx(s));
+	return 0;
 }
 
 /* ---- accept */
