@@ -4,8 +4,11 @@
 
 #include <string.h>
 
+#include "base/time.h"
 #include "net/eth.h"
 #include "net/stack.h"
+
+#define DEFEND_INTERVAL (10 * NSEC_PER_SEC)
 
 static const uint8_t everybody[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 static const uint8_t nobody[6];
@@ -75,13 +78,33 @@ static bool is_wellformed(const struct net_arp_hdr *arp, uint32_t len)
 	       !(arp->sha[0] & 1) && memcmp(arp->sha, nobody, 6);
 }
 
+/* Whether packets to it would go to it, and not by way of a gateway. */
+static bool is_neighbour(struct net_stack *stack, const struct net_ip *ip)
+{
+	struct net_path path;
+	struct net_ip any = net_ip4(0);
+
+	return !net_path_find(stack, &any, ip, &path) && net_ip_equal(&path.hop, ip);
+}
+
+/* Another host claims an address of ours: everybody is told whose it is, but not so
+ * often that two who both believe so fill the link (RFC 5227 2.4 (b)). */
+static void conflict(struct net_stack *stack, const struct net_ip *ip)
+{
+	stack->count[NET_C_ARP_CONFLICTS]++;
+	if (stack->ip.defended && stack->now - stack->ip.defended < DEFEND_INTERVAL)
+		return;
+	stack->ip.defended = stack->now;
+	net_arp_announce(stack, ip);
+}
+
 /* RFC 826, "Packet Reception": an entry that is there is brought up to date by
  * whatever comes; one is made only of a question for us. */
 void net_arp_input(struct net_stack *stack, const uint8_t *data, uint32_t len)
 {
 	const struct net_arp_hdr *arp = (const struct net_arp_hdr *)data;
 	struct net_ip sender, target;
-	bool for_us;
+	bool asks_us;
 
 	if (!is_wellformed(arp, len)) {
 		stack->count[NET_C_ARP_BAD]++;
@@ -89,22 +112,17 @@ void net_arp_input(struct net_stack *stack, const uint8_t *data, uint32_t len)
 	}
 	sender = net_ip4(arp->spa);
 	target = net_ip4(arp->tpa);
-	for_us = net_local_has(stack, &target);
+	asks_us = arp->op == __builtin_bswap16(NET_ARP_REQUEST) && net_local_has(stack, &target);
 	if (net_local_has(stack, &sender)) {
-		/* ours: our own that came back, or another who claims it, and who
-		 * is told of it (RFC 5227 2.4) */
-		if (!memcmp(arp->sha, stack->dev->mac, 6))
-			return;
-		stack->count[NET_C_ARP_CONFLICTS]++;
-		if (!for_us || arp->op != __builtin_bswap16(NET_ARP_REQUEST))
-			return;
+		if (memcmp(arp->sha, stack->dev->mac, 6)) /* not our own, back again */
+			conflict(stack, &sender);
+		return;
 	} else if (net_ip_is_unicast(stack, &sender)) {
-		net_neigh_confirm(stack, &sender, arp->sha,
-				  for_us && arp->op == __builtin_bswap16(NET_ARP_REQUEST));
+		net_neigh_confirm(stack, &sender, arp->sha, asks_us && is_neighbour(stack, &sender));
 	} else if (arp->spa) {
 		stack->count[NET_C_ARP_BAD]++;
 		return;
 	}
-	if (for_us && arp->op == __builtin_bswap16(NET_ARP_REQUEST))
+	if (asks_us)
 		send(stack, NET_ARP_REPLY, arp->sha, arp->sha, arp->tpa, arp->spa);
 }

@@ -25,6 +25,7 @@
 	/* IPv4 */                                                             \
 	X(IP_BAD, "ip_bad")			/* header */                   \
 	X(IP_BAD_CSUM, "ip_bad_csum")                                          \
+	X(IP_BAD_SOURCE, "ip_bad_source")	/* an address that cannot send */ \
 	X(IP_NOT_OURS, "ip_not_ours")                                          \
 	X(IP_NO_PROTO, "ip_no_proto")                                          \
 	X(IP_NO_ROUTE, "ip_no_route")                                          \

@@ -25,6 +25,19 @@ static inline uint16_t net_csum_fold(uint64_t sum)
 	return (uint16_t)sum;
 }
 
+/* A protocol's header: whole words of 32 bits. */
+static inline uint64_t net_csum_header(const uint8_t *p, uint32_t len)
+{
+	uint64_t sum = 0;
+	uint32_t w;
+
+	for (uint32_t i = 0; i < len; i += sizeof(w)) {
+		memcpy(&w, p + i, sizeof(w));
+		sum += w;
+	}
+	return sum;
+}
+
 /* What goes into the field. */
 static inline uint16_t net_csum_finish(uint64_t sum)
 {
@@ -42,6 +55,12 @@ static inline uint16_t net_csum_ip20(const void *header)
 	for (int i = 0; i < 5; i++)
 		sum += w[i];
 	return net_csum_finish(sum);
+}
+
+/* What comes of a header that changes in one word of 16 bits (RFC 1624, eqn. 3). */
+static inline uint16_t net_csum_update(uint16_t csum, uint16_t was, uint16_t is)
+{
+	return net_csum_finish((uint64_t)(uint16_t)~csum + (uint16_t)~was + is);
 }
 
 /* The pseudo header of TCP and UDP over IPv4 (RFC 9293 3.1); len: of header and

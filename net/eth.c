@@ -4,18 +4,23 @@
 
 #include "net/stack.h"
 
-/* Ours, or everybody's: broadcast and multicast have the low bit of the first byte. */
-static bool is_for_us(const struct net_stack *stack, const struct net_eth_hdr *eth)
+/* Broadcast and multicast have the low bit of the first byte. */
+static bool is_group(const struct net_eth_hdr *eth)
 {
-	return !memcmp(eth->dst, stack->dev->mac, 6) || eth->dst[0] & 1;
+	return eth->dst[0] & 1;
 }
 
 void net_eth_input(struct net_stack *stack, struct net_pkt *pkt)
 {
 	const struct net_eth_hdr *eth = (const struct net_eth_hdr *)pkt->seg.data;
 
-	if (unlikely(pkt->seg.len < NET_ETH_LEN) || unlikely(!is_for_us(stack, eth)))
+	if (unlikely(pkt->seg.len < NET_ETH_LEN))
 		goto bad;
+	if (unlikely(memcmp(eth->dst, stack->dev->mac, 6))) {
+		if (!is_group(eth))
+			goto bad;
+		pkt->flags |= NET_PKT_GROUP;
+	}
 	pkt->seg.data += NET_ETH_LEN;
 	pkt->seg.len -= NET_ETH_LEN;
 	if (likely(eth->type == __builtin_bswap16(NET_ETHERTYPE_IPV4))) {

@@ -22,9 +22,11 @@ static void send(struct net_stack *stack, const struct net_ip *from, const struc
 
 	if (net_path_find(stack, from, to, &path))
 		return;
-	out = net_out_new(stack, NET_ICMP_LEN, true);
-	if (!out)
+	if (net_outs_room(&stack->out) <= net_ip_n_fragments(path.mtu, NET_ICMP_LEN + payload->len)) {
+		stack->count[NET_C_TX_NO_ROOM]++;
 		return;
+	}
+	out = net_out_new(stack, NET_ICMP_LEN, false);
 	icmp = (struct net_icmp_hdr *)out->hdr;
 	*icmp = *header;
 	icmp->csum = 0;
@@ -43,15 +45,13 @@ static void send(struct net_stack *stack, const struct net_ip *from, const struc
 static bool may_send(struct net_stack *stack)
 {
 	struct net_icmps *icmp = &stack->icmp;
-	uint64_t past = stack->now - icmp->refilled;
-	uint64_t more = past / NSEC_PER_USEC * stack->config.icmp_rate / 1000000;
+	uint32_t rate = stack->config.icmp_rate;
+	uint64_t each = rate ? NSEC_PER_SEC / rate : NSEC_PER_SEC;
+	uint64_t more = (stack->now - icmp->refilled) / each;
 
-	if (more) {
-		icmp->refilled = stack->now;
-		more += icmp->tokens;
-		icmp->tokens = more < stack->config.icmp_rate ? (uint32_t)more :
-								stack->config.icmp_rate;
-	}
+	icmp->refilled += more * each;
+	more += icmp->tokens;
+	icmp->tokens = more < rate ? (uint32_t)more : rate;
 	if (!icmp->tokens) {
 		stack->count[NET_C_ICMP_LIMITED]++;
 		return false;
@@ -60,22 +60,38 @@ static bool may_send(struct net_stack *stack)
 	return true;
 }
 
-/* RFC 1122 3.2.2: never about what went to many, or came from none in particular. */
-void net_icmp_unreachable(struct net_stack *stack, const struct net_pkt *pkt,
-			  const struct net_ip_in *ip, uint8_t code)
+static void error_send(struct net_stack *stack, const struct net_ip *from,
+		       const struct net_ip *to, uint8_t type, uint8_t code, struct net_seg quote)
 {
-	struct net_icmp_hdr header = { .type = NET_ICMP_UNREACH, .code = code };
-	struct net_seg quote = pkt->seg;
-	uint32_t ip_len = (uint32_t)(pkt->seg.data - ip->header);
+	struct net_icmp_hdr header = { .type = type, .code = code };
 
-	if (ip->broadcast || !net_ip_is_unicast(stack, &ip->src) || !may_send(stack))
+	if (!may_send(stack))
 		return;
-	quote.data -= ip_len;
-	quote.len = ip_len + ip->len;
 	if (quote.len > QUOTE_MAX)
 		quote.len = QUOTE_MAX;
 	stack->count[NET_C_ICMP_UNREACH_OUT]++;
-	send(stack, &ip->dst, &ip->src, &header, &quote);
+	send(stack, from, to, &header, &quote);
+}
+
+/* RFC 1122 3.2.2: never about what went to many. Who it came from is a single host,
+ * or it would not have come so far. */
+void net_icmp_unreachable(struct net_stack *stack, const struct net_pkt *pkt,
+			  const struct net_ip_in *ip, uint8_t code)
+{
+	uint32_t ip_len = (uint32_t)(pkt->seg.data - ip->header);
+	struct net_seg quote = pkt->seg;
+
+	if (ip->broadcast)
+		return;
+	quote.data -= ip_len;
+	quote.len = ip_len + ip->len;
+	error_send(stack, &ip->dst, &ip->src, NET_ICMP_UNREACH, code, quote);
+}
+
+void net_icmp_reass_timeout(struct net_stack *stack, const struct net_ip *from,
+			    const struct net_ip *to, const struct net_seg *quote)
+{
+	error_send(stack, from, to, NET_ICMP_TIME_EXCEEDED, 1, *quote);
 }
 
 /* ---- errors that come in */
@@ -122,26 +138,24 @@ static int unreach_errno(uint8_t code, bool *hard)
 }
 
 /* What is quoted has to be something that we can have sent: not a later fragment,
- * from an address of ours, with the whole of the two ports. */
-static bool quote_is_ours(struct net_stack *stack, const uint8_t *quoted, uint32_t len)
+ * from the address that is told of it, with the whole of the two ports. */
+static bool quote_is_ours(const uint8_t *quoted, uint32_t len, const struct net_ip *told)
 {
 	const struct net_ip_hdr *ip = (const struct net_ip_hdr *)quoted;
-	struct net_ip src;
 
-	if (len < NET_IP_LEN || quoted[0] >> 4 != 4 || (quoted[0] & 0xf) < 5 ||
-	    ip->frag & __builtin_bswap16(NET_IP_OFFSET))
-		return false;
-	src = net_ip4(ip->src);
-	return len >= (quoted[0] & 0xfu) * 4 + 8 && net_local_has(stack, &src);
+	return len >= NET_IP_LEN && quoted[0] >> 4 == 4 && (quoted[0] & 0xf) >= 5 &&
+	       !(ip->frag & __builtin_bswap16(NET_IP_OFFSET)) &&
+	       len >= (quoted[0] & 0xfu) * 4 + 8 && ip->src == net_ip_v4(told);
 }
 
 static void error_input(struct net_stack *stack, const struct net_icmp_hdr *icmp,
-			const uint8_t *quoted, uint32_t len)
+			const uint8_t *quoted, uint32_t len, const struct net_ip_in *ip)
 {
+	const struct net_ip_hdr *sent = (const struct net_ip_hdr *)quoted;
 	bool hard = false;
 	int err = EHOSTUNREACH;
 
-	if (!quote_is_ours(stack, quoted, len)) {
+	if (ip->broadcast || !quote_is_ours(quoted, len, &ip->dst)) {
 		stack->count[NET_C_ICMP_BAD]++;
 		return;
 	}
@@ -150,6 +164,9 @@ static void error_input(struct net_stack *stack, const struct net_icmp_hdr *icmp
 		err = unreach_errno(icmp->code, &hard);
 	else if (icmp->type == NET_ICMP_PARAM_PROBLEM)
 		err = EPROTO;
+	if (err == EMSGSIZE)
+		net_ip_shrink(stack, sent->dst, __builtin_bswap16(icmp->seq),
+			      __builtin_bswap16(sent->len));
 	net_icmp_tell(stack, quoted, len, err, hard);
 }
 
@@ -160,7 +177,7 @@ static void echo_input(struct net_stack *stack, struct net_pkt *pkt, const struc
 	struct net_icmp_hdr header = *(const struct net_icmp_hdr *)pkt->seg.data;
 	struct net_seg payload = pkt->seg;
 
-	if (ip->broadcast || !net_ip_is_unicast(stack, &ip->src))
+	if (ip->broadcast)
 		return;	/* RFC 1122 3.2.2.6 allows it */
 	stack->count[NET_C_ICMP_ECHOS]++;
 	header.type = NET_ICMP_ECHO_REPLY;
@@ -181,7 +198,8 @@ void net_icmp_input(struct net_stack *stack, struct net_pkt *pkt, const struct n
 		echo_input(stack, pkt, ip);
 	} else if (icmp->type == NET_ICMP_UNREACH || icmp->type == NET_ICMP_TIME_EXCEEDED ||
 		   icmp->type == NET_ICMP_PARAM_PROBLEM) {
-		error_input(stack, icmp, pkt->seg.data + NET_ICMP_LEN, ip->len - NET_ICMP_LEN);
+		error_input(stack, icmp, pkt->seg.data + NET_ICMP_LEN, ip->len - NET_ICMP_LEN,
+			    ip);
 	}
 	net_put(stack, pkt->seg.mem);
 }

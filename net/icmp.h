@@ -12,12 +12,15 @@ struct net_stack;
 
 /* How many errors may be sent: a bucket of a second's. */
 struct net_icmps {
-	uint64_t refilled;	/* ns */
+	uint64_t refilled;	/* ns: up to where time has been turned into tokens */
 	uint32_t tokens;
 };
 
 /* pkt->seg is the ICMP part; takes the reference over. */
 void net_icmp_input(struct net_stack *stack, struct net_pkt *pkt, const struct net_ip_in *ip);
+/* Reassembly has timed out: quote begins with the IP header of the first fragment. */
+void net_icmp_reass_timeout(struct net_stack *stack, const struct net_ip *from,
+			    const struct net_ip *to, const struct net_seg *quote);
 /* Answers a packet with "destination unreachable". pkt->seg is its protocol's part,
  * behind the header at ip->header; the reference stays with the caller. */
 void net_icmp_unreachable(struct net_stack *stack, const struct net_pkt *pkt,

@@ -6,11 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/csum.h"
-#include "net/eth.h"
-#include "net/icmp.h"
+#include "base/time.h"
 #include "net/stack.h"
-#include "net/wire.h"
+
+#define PMTU_LIFE (600 * NSEC_PER_SEC)
 
 /* ---- addresses */
 
@@ -22,6 +21,11 @@ static uint32_t mask_of(unsigned prefix)
 static bool is_within(const struct net_ip *ip, const struct net_ip *net, unsigned prefix)
 {
 	return !((net_ip_v4(ip) ^ net_ip_v4(net)) & mask_of(prefix));
+}
+
+static bool is_v4(const struct net_ip *ip)
+{
+	return !ip->d[0] && ip->w[2] == __builtin_bswap32(0xffff);
 }
 
 static bool is_loopback(uint32_t ip)
@@ -53,19 +57,43 @@ bool net_ip_is_unicast(const struct net_stack *stack, const struct net_ip *ip)
 {
 	uint32_t v4 = net_ip_v4(ip);
 
-	return (v4 & __builtin_bswap32(0xff000000)) && !is_multicast_or_reserved(v4) &&
-	       !is_subnet_broadcast(stack, v4);
+	return is_v4(ip) && (v4 & __builtin_bswap32(0xff000000)) &&
+	       !is_multicast_or_reserved(v4) && !is_subnet_broadcast(stack, v4);
 }
+
+bool net_ip_is_broadcast(const struct net_stack *stack, uint32_t ip)
+{
+	return ip == ~0u || is_subnet_broadcast(stack, ip);
+}
+
+/* RFC 1122 3.2.1.3: who cannot have sent anything. Only our own loopback brings
+ * packets of ours, unless the link is one. */
+bool net_ip_may_send(const struct net_stack *stack, uint32_t src, bool looped)
+{
+	struct net_ip ip = net_ip4(src);
+
+	if (net_local_has(stack, &ip))
+		return looped || stack->config.link_loop;
+	return net_ip_is_unicast(stack, &ip) && (!is_loopback(src) || stack->config.any_addr);
+}
+
+static void pmtus_expire(struct net_stack *stack, struct net_timer *timer);
 
 int net_ips_init(struct net_stack *stack)
 {
-	stack->ip.gen = 1;
-	stack->ip.id = (uint16_t)net_rand_u32(&stack->rand);
+	struct net_ips *ips = &stack->ip;
+
+	ips->gen = 1;
+	ips->hot = ips->hot_src = NET_IP_COLD;
+	for (size_t i = 0; i < array_size(ips->ids); i++)
+		ips->ids[i] = (uint16_t)net_rand_u32(&stack->rand);
+	net_timer_init(&ips->pmtu_timer, pmtus_expire);
 	return 0;
 }
 
 void net_ips_fini(struct net_stack *stack)
 {
+	net_timer_remove(stack, &stack->ip.pmtu_timer);
 	free(stack->ip.locals);
 	free(stack->ip.routes);
 }
@@ -83,6 +111,13 @@ bool net_local_has(const struct net_stack *stack, const struct net_ip *ip)
 	return local_find(stack, ip) != NULL;
 }
 
+/* What was found out before may be wrong now. */
+static void changed(struct net_ips *ips)
+{
+	ips->gen++;
+	ips->hot = ips->hot_src = NET_IP_COLD;
+}
+
 int net_local_add(struct net_stack *stack, const struct net_ip *ip, unsigned prefix,
 		  bool announce)
 {
@@ -98,7 +133,7 @@ int net_local_add(struct net_stack *stack, const struct net_ip *ip, unsigned pre
 		return ENOMEM;
 	ips->locals = locals;
 	locals[ips->n_locals++] = (struct net_local){ .ip = *ip, .prefix = prefix };
-	ips->gen++;
+	changed(ips);
 	if (announce)
 		net_arp_announce(stack, ip);
 	return 0;
@@ -115,9 +150,14 @@ int net_local_del(struct net_stack *stack, const struct net_ip *ip)
 	i = (uint32_t)(local - ips->locals);
 	memmove(local, local + 1, (ips->n_locals - i - 1) * sizeof(*local));
 	ips->n_locals--;
-	ips->hot = 0;
-	ips->gen++;
+	changed(ips);
 	return 0;
+}
+
+void net_announce(struct net_stack *stack)
+{
+	for (uint32_t i = 0; i < stack->ip.n_locals; i++)
+		net_arp_announce(stack, &stack->ip.locals[i].ip);
 }
 
 int net_local_hold(struct net_stack *stack, const struct net_ip *ip)
@@ -154,7 +194,7 @@ int net_route_add(struct net_stack *stack, const struct net_ip *net, unsigned pr
 	struct net_ips *ips = &stack->ip;
 	struct net_route *routes;
 
-	if (prefix > 32)
+	if (prefix > 32 || !is_v4(net) || (gateway && !net_ip_is_unicast(stack, gateway)))
 		return EINVAL;
 	routes = realloc(ips->routes, (ips->n_routes + 1) * sizeof(*routes));
 	if (!routes)
@@ -163,8 +203,91 @@ int net_route_add(struct net_stack *stack, const struct net_ip *net, unsigned pr
 	routes[ips->n_routes++] = (struct net_route){
 		.net = *net, .prefix = prefix, .gateway = gateway ? *gateway : net_ip4(0),
 	};
-	ips->gen++;
+	changed(ips);
 	return 0;
+}
+
+/* ---- path mtus */
+
+static struct net_pmtu *pmtu_find(const struct net_stack *stack, uint32_t dst)
+{
+	const struct net_ips *ips = &stack->ip;
+
+	for (uint32_t i = 0; ips->has_pmtus && i < NET_PMTUS; i++)
+		if (ips->pmtus[i].dst == dst)
+			return (struct net_pmtu *)&ips->pmtus[i];
+	return NULL;
+}
+
+uint32_t net_ip_mtu(const struct net_stack *stack, uint32_t dst)
+{
+	const struct net_pmtu *p = pmtu_find(stack, dst);
+
+	return p ? p->mtu : stack->config.mtu;
+}
+
+/* RFC 1191 6.3: after ten minutes it may have become better. */
+static void pmtus_expire(struct net_stack *stack, struct net_timer *timer)
+{
+	struct net_ips *ips = &stack->ip;
+	uint64_t next = NET_NEVER;
+
+	for (uint32_t i = 0; i < NET_PMTUS; i++) {
+		if (ips->pmtus[i].dst && ips->pmtus[i].until <= stack->now)
+			ips->pmtus[i].dst = 0;
+		else if (ips->pmtus[i].dst && ips->pmtus[i].until < next)
+			next = ips->pmtus[i].until;
+	}
+	ips->has_pmtus = next != NET_NEVER;
+	if (ips->has_pmtus)
+		net_timer_arm(stack, timer, next);
+	changed(ips);
+}
+
+/* A place for dst: its own, a free one, or that of the one which would end first. */
+static struct net_pmtu *pmtu_place(struct net_stack *stack, uint32_t dst)
+{
+	struct net_pmtu *p = pmtu_find(stack, dst), *best = stack->ip.pmtus;
+
+	for (uint32_t i = 0; !p && i < NET_PMTUS; i++) {
+		struct net_pmtu *other = &stack->ip.pmtus[i];
+
+		if (!other->dst)
+			return other;
+		if (other->until < best->until)
+			best = other;
+	}
+	return p ? p : best;
+}
+
+/* RFC 1191 5: the largest of the usual ones that is smaller. */
+static uint32_t plateau_below(uint32_t len)
+{
+	static const uint16_t plateaus[] = { 32000, 17914, 8166, 4352, 2002, 1492, 1006 };
+
+	for (size_t i = 0; i < array_size(plateaus); i++)
+		if (plateaus[i] < len)
+			return plateaus[i];
+	return NET_PMTU_MIN;
+}
+
+void net_ip_shrink(struct net_stack *stack, uint32_t dst, uint32_t mtu, uint32_t old_len)
+{
+	struct net_ips *ips = &stack->ip;
+	struct net_pmtu *p;
+
+	if (!mtu)
+		mtu = plateau_below(old_len);
+	if (mtu < NET_PMTU_MIN)
+		mtu = NET_PMTU_MIN;
+	if (mtu >= net_ip_mtu(stack, dst))
+		return;
+	p = pmtu_place(stack, dst);
+	*p = (struct net_pmtu){ dst, mtu, stack->now + PMTU_LIFE };
+	ips->has_pmtus = true;
+	if (!net_timer_is_armed(&ips->pmtu_timer))
+		net_timer_arm(stack, &ips->pmtu_timer, p->until);
+	changed(ips);
 }
 
 /* ---- paths */
@@ -229,7 +352,7 @@ int net_path_find(struct net_stack *stack, const struct net_ip *src, const struc
 	if (!net_ip_is_unicast(stack, dst) ||
 	    (is_loopback(net_ip_v4(dst)) && !ours && !stack->config.any_addr))
 		return ENETUNREACH;
-	path.mtu = (uint16_t)stack->config.mtu;
+	path.mtu = (uint16_t)net_ip_mtu(stack, net_ip_v4(dst));
 	if (ours) {
 		path.loop = !stack->config.link_loop;
 		path.self = !path.loop;
@@ -246,300 +369,4 @@ int net_path_find(struct net_stack *stack, const struct net_ip *src, const struc
 		path.src = *src;
 	*path_out = path;
 	return 0;
-}
-
-/* ---- output */
-
-/* The protocol's checksum: its place in the header, over everything. */
-static void l4_checksum(struct net_stack *stack, const struct net_path *path,
-			struct net_out *out, uint8_t proto)
-{
-	uint16_t len = (uint16_t)(out->l4_len + out->len), *field;
-	uint32_t offload;
-	uint64_t sum;
-
-	if (proto == NET_IPPROTO_TCP) {
-		field = &((struct net_tcp_hdr *)out->hdr)->csum;
-		offload = stack->dev->caps & NET_DEV_TCP_CSUM ? NET_OUT_TCP_CSUM : 0;
-	} else if (proto == NET_IPPROTO_UDP) {
-		field = &((struct net_udp_hdr *)out->hdr)->csum;
-		offload = stack->dev->caps & NET_DEV_UDP_CSUM ? NET_OUT_UDP_CSUM : 0;
-	} else {
-		return;
-	}
-	if (out->flags & NET_OUT_TSO)
-		len = 0;	/* the device adds each segment's */
-	*field = 0;
-	sum = net_csum_pseudo(net_ip_v4(&path->src), net_ip_v4(&path->dst), proto, len);
-	if (offload) {
-		*field = net_csum_fold(sum);
-		out->flags |= offload;
-		return;
-	}
-	sum = net_csum_add(sum, out->hdr, out->l4_len);
-	*field = net_csum_finish(net_csum_segs(sum, out));
-	if (!*field && proto == NET_IPPROTO_UDP)
-		*field = 0xffff; /* RFC 768: 0 says that there is none */
-}
-
-static inline void ip_header(struct net_stack *stack, const struct net_path *path,
-			     struct net_out *out, uint8_t proto, uint8_t tos, uint16_t frag)
-{
-	struct net_ip_hdr *ip;
-
-	out->hdr -= NET_IP_LEN;
-	out->hdr_len += NET_IP_LEN;
-	out->l3_len = NET_IP_LEN;
-	ip = (struct net_ip_hdr *)out->hdr;
-	ip->ver_ihl = 0x45;
-	ip->tos = tos;
-	ip->len = __builtin_bswap16((uint16_t)(out->hdr_len + out->len));
-	ip->id = __builtin_bswap16(stack->ip.id);
-	ip->frag = frag;
-	ip->ttl = NET_IP_TTL;
-	ip->proto = proto;
-	ip->csum = 0;
-	ip->src = net_ip_v4(&path->src);
-	ip->dst = net_ip_v4(&path->dst);
-	if (stack->dev->caps & NET_DEV_IP_CSUM)
-		out->flags |= NET_OUT_IP_CSUM;
-	else
-		ip->csum = net_csum_ip20(ip);
-}
-
-/* To where the packet has to go if that is not plainly known. */
-static slow_path int output_slow(struct net_stack *stack, struct net_path *path,
-				 struct net_out *out)
-{
-	if (path->gen != stack->ip.gen) { /* something has changed: look again */
-		struct net_path fresh;
-		int err = net_path_find(stack, &path->src, &path->dst, &fresh);
-
-		if (err) {
-			stack->count[NET_C_IP_NO_ROUTE]++;
-			net_out_drop(stack, out);
-			return err;
-		}
-		*path = fresh;
-	}
-	if (path->loop) {
-		net_loop_output(stack, out);
-		return 0;
-	}
-	if (!stack->dev->ethernet) {
-		net_out_queue(stack, out);
-		return 0;
-	}
-	if (path->self) {
-		net_eth_header(out, stack->dev->mac, stack->dev->mac, NET_ETHERTYPE_IPV4);
-		net_out_queue(stack, out);
-		return 0;
-	}
-	path->neigh = net_neigh_find(stack, &path->hop);
-	if (!path->neigh) {
-		net_out_drop(stack, out);
-		return EHOSTUNREACH;
-	}
-	path->gen = stack->ip.gen; /* an older entry may have gone for it */
-	if (!net_neigh_usable(path->neigh))
-		return net_neigh_wait(stack, path->neigh, out);
-	path->neigh->used = true;
-	net_eth_header(out, path->neigh->mac, stack->dev->mac, NET_ETHERTYPE_IPV4);
-	net_out_queue(stack, out);
-	return 0;
-}
-
-static inline int output(struct net_stack *stack, struct net_path *path, struct net_out *out)
-{
-	if (unlikely(path->gen != stack->ip.gen))
-		return output_slow(stack, path, out);
-	if (unlikely(!stack->dev->ethernet) && !path->loop) {
-		net_out_queue(stack, out);
-		return 0;
-	}
-	if (unlikely(!path->neigh) || unlikely(!net_neigh_usable(path->neigh)))
-		return output_slow(stack, path, out);
-	path->neigh->used = true;
-	net_eth_header(out, path->neigh->mac, stack->dev->mac, NET_ETHERTYPE_IPV4);
-	net_out_queue(stack, out);
-	return 0;
-}
-
-/* The next `len` bytes of what is left of a packet into a fragment, by reference. */
-static void slice(struct net_stack *stack, struct net_out *frag, struct net_out *from,
-		  uint32_t *at, uint32_t *off, uint32_t len)
-{
-	while (len) {
-		const struct net_seg *seg = &from->segs[*at];
-		uint32_t n = seg->len - *off < len ? seg->len - *off : len;
-		struct net_seg *to = &frag->segs[frag->n_segs++];
-
-		net_get(stack, seg->mem);
-		*to = *seg;
-		to->data += *off;
-		to->len = n;
-		frag->len += n;
-		len -= n;
-		*off += n;
-		if (*off == seg->len) {
-			*off = 0;
-			++*at;
-		}
-	}
-}
-
-/* RFC 791 3.2: the first fragment has the protocol's header, the rest only bytes. */
-static slow_path int output_fragments(struct net_stack *stack, struct net_path *path,
-				      struct net_out *out, uint8_t proto, uint8_t tos)
-{
-	uint32_t room = (path->mtu - NET_IP_LEN) & ~7u, head = out->hdr_len, done = 0;
-	uint32_t total = head + out->len, at = 0, off = 0, need = (total + room - 1) / room;
-	int err = 0;
-
-	if (net_outs_room(&stack->out) < need && !path->loop) {
-		net_out_drop(stack, out);
-		return EAGAIN;
-	}
-	while (done < total && !err) {
-		uint32_t len = total - done < room ? total - done : room;
-		uint32_t mine = done ? 0 : head;
-		bool more = done + len < total;
-		struct net_out *frag = net_out_new(stack, mine, true);
-
-		if (!frag) {
-			err = EAGAIN;
-			break;
-		}
-		memcpy(frag->hdr, out->hdr, mine);
-		frag->l4_len = 0;
-		slice(stack, frag, out, &at, &off, len - mine);
-		ip_header(stack, path, frag, proto, tos,
-			  __builtin_bswap16((uint16_t)(done / 8 | (more ? NET_IP_MF : 0))));
-		stack->count[NET_C_IP_FRAGS_OUT]++;
-		err = output(stack, path, frag);
-		done += len;
-	}
-	stack->ip.id++;
-	net_out_drop(stack, out);
-	return err;
-}
-
-int net_ip_output(struct net_stack *stack, struct net_path *path, struct net_out *out,
-		  uint8_t proto, uint8_t tos, bool may_fragment)
-{
-	if (unlikely(out->hdr_len + out->len + NET_IP_LEN > path->mtu) && may_fragment) {
-		uint32_t caps = stack->dev->caps;
-
-		/* no device sums up what it sees in pieces */
-		stack->dev->caps &= ~(uint32_t)(NET_DEV_UDP_CSUM | NET_DEV_TCP_CSUM);
-		l4_checksum(stack, path, out, proto);
-		stack->dev->caps = caps;
-		return output_fragments(stack, path, out, proto, tos);
-	}
-	if (likely(!path->loop))
-		l4_checksum(stack, path, out, proto);
-	ip_header(stack, path, out, proto, tos, __builtin_bswap16(NET_IP_DF));
-	stack->ip.id++;
-	return output(stack, path, out);
-}
-
-/* ---- input */
-
-static void bad(struct net_stack *stack, struct net_pkt *pkt, enum net_count why)
-{
-	stack->count[why]++;
-	net_put(stack, pkt->seg.mem);
-}
-
-/* Broadcast, or an address of ours. */
-static bool is_for_us(struct net_stack *stack, uint32_t dst, bool *broadcast_out)
-{
-	struct net_ip ip = net_ip4(dst);
-
-	*broadcast_out = false;
-	if (likely(dst == stack->ip.hot && dst))
-		return true;
-	if (net_local_has(stack, &ip)) {
-		stack->ip.hot = dst;
-		return true;
-	}
-	*broadcast_out = dst == ~0u || is_subnet_broadcast(stack, dst);
-	return *broadcast_out;
-}
-
-/* RFC 1122 3.2.1.3: who cannot have sent anything. */
-static bool source_is_bad(const struct net_stack *stack, uint32_t src)
-{
-	struct net_ip ip = net_ip4(src);
-
-	return is_multicast_or_reserved(src) || is_subnet_broadcast(stack, src) ||
-	       (is_loopback(src) && !stack->config.any_addr && !net_local_has(stack, &ip));
-}
-
-void net_ip_deliver(struct net_stack *stack, struct net_pkt *pkt, const struct net_ip_in *ip,
-		    uint8_t proto)
-{
-	switch (proto) {
-	case NET_IPPROTO_TCP:
-		net_tcp_input(stack, pkt, ip);
-		return;
-	case NET_IPPROTO_UDP:
-		net_udp_input(stack, pkt, ip);
-		return;
-	case NET_IPPROTO_ICMP:
-		net_icmp_input(stack, pkt, ip);
-		return;
-	default:
-		net_icmp_unreachable(stack, pkt, ip, NET_ICMP_UNREACH_PROTO);
-		bad(stack, pkt, NET_C_IP_NO_PROTO);
-	}
-}
-
-static slow_path void fragment_input(struct net_stack *stack, struct net_pkt *pkt,
-				     struct net_ip_in *ip, const struct net_ip_hdr *header)
-{
-	uint16_t frag = __builtin_bswap16(header->frag);
-	uint8_t proto = header->proto;	/* header is gone once it is whole */
-
-	if (net_reass_input(stack, pkt, ip, proto, header->id, (frag & NET_IP_OFFSET) * 8u,
-			    frag & NET_IP_MF))
-		net_ip_deliver(stack, pkt, ip, proto);
-}
-
-void net_ip_input(struct net_stack *stack, struct net_pkt *pkt)
-{
-	const struct net_ip_hdr *header = (const struct net_ip_hdr *)pkt->seg.data;
-	uint32_t len, header_len = NET_IP_LEN;
-	struct net_ip_in ip;
-
-	if (unlikely(pkt->seg.len < NET_IP_LEN))
-		return bad(stack, pkt, NET_C_IP_BAD);
-	if (unlikely(header->ver_ihl != 0x45)) { /* options: they are skipped */
-		header_len = (header->ver_ihl & 0xfu) * 4;
-		if (header->ver_ihl >> 4 != 4 || header_len < NET_IP_LEN ||
-		    pkt->seg.len < header_len)
-			return bad(stack, pkt, NET_C_IP_BAD);
-	}
-	len = __builtin_bswap16(header->len);
-	if (unlikely(len < header_len || len > pkt->seg.len))
-		return bad(stack, pkt, NET_C_IP_BAD);
-	if (unlikely(pkt->flags & NET_PKT_IP_BAD) ||
-	    (!(pkt->flags & NET_PKT_IP_GOOD) &&
-	     unlikely(header_len == NET_IP_LEN ? net_csum_ip20(header) :
-		      net_csum_finish(net_csum_add(0, header, header_len)))))
-		return bad(stack, pkt, NET_C_IP_BAD_CSUM);
-	if (unlikely(!is_for_us(stack, header->dst, &ip.broadcast)))
-		return bad(stack, pkt, NET_C_IP_NOT_OURS);
-	if (unlikely(source_is_bad(stack, header->src)))
-		return bad(stack, pkt, NET_C_IP_BAD);
-	ip.src = net_ip4(header->src);
-	ip.dst = net_ip4(header->dst);
-	ip.len = (uint16_t)(len - header_len);
-	ip.tos = header->tos;
-	ip.header = pkt->seg.data;
-	pkt->seg.data += header_len;
-	pkt->seg.len = ip.len;
-	if (unlikely(header->frag & __builtin_bswap16(NET_IP_MF | NET_IP_OFFSET)))
-		return fragment_input(stack, pkt, &ip, header);
-	net_ip_deliver(stack, pkt, &ip, header->proto);
 }

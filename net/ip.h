@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "net/net.h"
+#include "net/timer.h"
 
 struct net_ip_in;
 struct net_neigh;
@@ -28,13 +29,30 @@ struct net_route {
 	unsigned prefix;
 };
 
+/* What a router has said of the way to a destination (RFC 1191). */
+struct net_pmtu {
+	uint32_t dst;		/* IPv4; 0: nothing */
+	uint32_t mtu;
+	uint64_t until;		/* ns */
+};
+
+#define NET_IP_IDS_BITS 6
+#define NET_IP_COLD UINT64_MAX	/* hot: none yet */
+#define NET_PMTUS 32u
+#define NET_PMTU_MIN 552u	/* a lower one is not believed */
+
 struct net_ips {
 	uint32_t gen;		/* grows whenever a path may have changed */
-	uint16_t id;		/* of the next packet */
 	uint32_t n_locals, n_routes;
-	uint32_t hot;		/* ours, IPv4: the last packet's destination */
+	uint64_t hot;		/* ours, IPv4: the last packet's destination */
+	uint64_t hot_src;	/* the last packet's source, which was in order */
+	bool has_pmtus;
 	struct net_local *locals;
 	struct net_route *routes;
+	uint16_t ids[1u << NET_IP_IDS_BITS]; /* of the next packets, by where they go */
+	uint64_t defended;	/* ns: when we last said that an address is ours */
+	struct net_timer pmtu_timer;
+	struct net_pmtu pmtus[NET_PMTUS];
 };
 
 int net_ips_init(struct net_stack *stack);
@@ -83,14 +101,30 @@ int net_path_find(struct net_stack *stack, const struct net_ip *src, const struc
  * the neighbour's queue while its address is asked for, or around to our own
  * input. proto is IPPROTO_*; the protocol's header is complete but for its
  * checksum, which is filled in here (by the device where it can; the field's
- * offset is known by proto). Longer than the path's mtu: fragmented if may_fragment
- * (UDP, ICMP), else the caller has cut it (or TSO will). Always takes out over.
+ * offset is known by proto). Longer than the path's mtu (and no TSO): sent in
+ * fragments. may_fragment: routers may do so, too (UDP, ICMP); without it they say
+ * what would fit, and path->mtu becomes that. Always takes out over.
  * 0, or EHOSTUNREACH when the neighbour is known not to answer.
  */
 int net_ip_output(struct net_stack *stack, struct net_path *path, struct net_out *out,
 		  uint8_t proto, uint8_t tos, bool may_fragment);
 
+/* A packet with its IP header, to a link address (NULL: the link has none), in as
+ * many pieces as it takes. */
+void net_ip_send(struct net_stack *stack, struct net_out *out, const uint8_t *mac);
+/* Of len bytes of the protocol's part, header too. */
+uint32_t net_ip_n_fragments(uint32_t mtu, uint32_t len);
+/* The longest packet to dst (IPv4) that nobody has to cut. */
+uint32_t net_ip_mtu(const struct net_stack *stack, uint32_t dst);
+/* A router says that it would have had to cut a packet of old_len bytes to dst; mtu: the
+ * most that fits, 0 if it does not say. */
+void net_ip_shrink(struct net_stack *stack, uint32_t dst, uint32_t mtu, uint32_t old_len);
+
 /* Whether ip is a unicast address that a connection may be made to. */
 bool net_ip_is_unicast(const struct net_stack *stack, const struct net_ip *ip);
+/* Everybody on a network of ours. */
+bool net_ip_is_broadcast(const struct net_stack *stack, uint32_t ip);
+/* Whether a packet may come from src. */
+bool net_ip_may_send(const struct net_stack *stack, uint32_t src, bool looped);
 
 #endif /* NET_IP_H */

@@ -55,7 +55,7 @@ static void copy(uint8_t *to, const struct net_out *out)
 void net_loop_output(struct net_stack *stack, struct net_out *out)
 {
 	struct net_loop *loop = &stack->loop;
-	struct net_pkt pkt = { .flags = NET_PKT_IP_GOOD | NET_PKT_L4_GOOD };
+	struct net_pkt pkt = { .flags = NET_PKT_IP_GOOD | NET_PKT_L4_GOOD | NET_PKT_LOOPED };
 
 	if (!grow(loop) ||
 	    !stack->dev->ops->alloc(stack->dev, out->hdr_len + out->len, &pkt.seg)) {

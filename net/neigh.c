@@ -11,6 +11,8 @@
 #include "net/icmp.h"
 #include "net/stack.h"
 
+#define LOOKS 16u	/* at entries, for one that may go */
+
 struct net_waiting {
 	struct net_waiting *next;
 	struct net_out out;	/* hdr points into its room */
@@ -39,7 +41,7 @@ static struct net_neigh *find(struct net_stack *stack, const struct net_ip *ip)
 
 /* ---- packets that wait */
 
-static struct net_waiting *waiting_take(struct net_neigh *n)
+static struct net_waiting *waiting_take(struct net_stack *stack, struct net_neigh *n)
 {
 	struct net_waiting *w = n->waiting;
 
@@ -49,6 +51,7 @@ static struct net_waiting *waiting_take(struct net_neigh *n)
 	if (!n->waiting)
 		n->waiting_end = &n->waiting;
 	n->n_waiting--;
+	stack->neigh.n_waiting--;
 	return w;
 }
 
@@ -65,12 +68,19 @@ static void out_copy(struct net_out *to, const struct net_out *from)
 	to->hdr = to->room + (from->hdr - from->room);
 }
 
-/* Nobody answers: whoever sent them is told. */
+/* Nobody answers: whoever sent them is told, and may do anything then; n may be gone
+ * when the first has been. */
 static void waiting_fail(struct net_stack *stack, struct net_neigh *n)
 {
-	struct net_waiting *w;
+	struct net_waiting *w, *next;
 
-	while ((w = waiting_take(n))) {
+	w = n->waiting;
+	stack->neigh.n_waiting -= n->n_waiting;
+	n->waiting = NULL;
+	n->waiting_end = &n->waiting;
+	n->n_waiting = 0;
+	for (; w; w = next) {
+		next = w->next;
 		stack->count[NET_C_ARP_DROPPED]++;
 		net_icmp_tell(stack, w->out.hdr, w->out.hdr_len, EHOSTUNREACH, false);
 		waiting_free(stack, w);
@@ -89,11 +99,10 @@ static bool waiting_send(struct net_stack *stack, struct net_neigh *n)
 		out = net_out_new(stack, 0, true);
 		if (!out)
 			return false;
-		w = waiting_take(n);
+		w = waiting_take(stack, n);
 		out_copy(out, &w->out);
 		free(w);
-		net_eth_header(out, n->mac, stack->dev->mac, NET_ETHERTYPE_IPV4);
-		net_out_queue(stack, out);
+		net_ip_send(stack, out, n->mac);
 	}
 	return true;
 }
@@ -109,8 +118,10 @@ static void drop(struct net_stack *stack, struct net_neigh *n)
 		link = &(*link)->next;
 	*link = n->next;
 	list_del(&n->link);
-	while ((w = waiting_take(n)))
+	while ((w = waiting_take(stack, n))) {
+		stack->count[NET_C_ARP_DROPPED]++;
 		waiting_free(stack, w);
+	}
 	net_timer_remove(stack, &n->timer);
 	stack->neigh.n--;
 	stack->ip.gen++;	/* paths forget it */
@@ -123,29 +134,33 @@ void net_neighs_fini(struct net_stack *stack)
 		drop(stack, list_first(&stack->neigh.all, struct net_neigh, link));
 }
 
-/* An old one that is not in use goes, else an old one that is not static. */
-static bool make_room(struct net_stack *stack)
+/* An entry that is not in use goes. must: else any that is not static, for somebody
+ * here wants to send; a mere question from outside drives nobody out. What was
+ * looked at goes to the end, so that a few looks are enough. */
+static bool make_room(struct net_stack *stack, bool must)
 {
-	struct list *head = &stack->neigh.all, *pos;
+	struct list *head = &stack->neigh.all;
 	struct net_neigh *victim = NULL;
 
 	if (stack->neigh.n < stack->config.arp_entries)
 		return true;
-	for (pos = head->next; pos != head; pos = pos->next) {
-		struct net_neigh *n = container_of(pos, struct net_neigh, link);
+	for (uint32_t i = 0; i < stack->neigh.n; i++) {
+		struct net_neigh *n = list_first(head, struct net_neigh, link);
 
+		list_move_tail(head, &n->link);
 		if (n->state == NET_NEIGH_STATIC)
 			continue;
+		if (!n->used || (must && i >= LOOKS)) {
+			drop(stack, n);
+			return true;
+		}
 		if (!victim)
 			victim = n;
-		if (!n->used) {
-			victim = n;
-			break;
-		}
+		if (!must && i >= LOOKS)
+			return false;
 	}
-	if (!victim)
+	if (!must || !victim)
 		return false;
-	waiting_fail(stack, victim);
 	drop(stack, victim);
 	return true;
 }
@@ -157,22 +172,26 @@ static uint64_t after_ms(const struct net_stack *stack, uint32_t ms)
 
 static void ask(struct net_stack *stack, struct net_neigh *n)
 {
-	bool probe = n->state == NET_NEIGH_PROBING;
+	bool known = n->state == NET_NEIGH_PROBING;
 
 	n->tries++;
-	net_arp_request(stack, &n->ip, probe ? n->mac : NULL);
+	net_arp_request(stack, &n->ip, known ? n->mac : NULL);
 	net_timer_arm(stack, &n->timer, after_ms(stack, stack->config.arp_retry_ms));
+}
+
+static void probe(struct net_stack *stack, struct net_neigh *n)
+{
+	n->state = NET_NEIGH_PROBING;
+	n->tries = 0;
+	ask(stack, n);
 }
 
 static void reachable_over(struct net_stack *stack, struct net_neigh *n)
 {
-	if (!n->used) {
-		drop(stack, n);
-		return;
-	}
-	n->state = NET_NEIGH_PROBING;
-	n->tries = 0;
-	ask(stack, n);
+	if (n->used)
+		probe(stack, n);
+	else
+		n->state = NET_NEIGH_STALE;
 }
 
 static void unanswered(struct net_stack *stack, struct net_neigh *n)
@@ -187,8 +206,8 @@ static void unanswered(struct net_stack *stack, struct net_neigh *n)
 	} else {
 		stack->count[NET_C_ARP_FAILED]++;
 		n->state = NET_NEIGH_FAILED;
-		waiting_fail(stack, n);
 		net_timer_arm(stack, &n->timer, after_ms(stack, stack->config.arp_retry_ms));
+		waiting_fail(stack, n);
 	}
 }
 
@@ -218,16 +237,17 @@ static void fire(struct net_stack *stack, struct net_timer *timer)
 	case NET_NEIGH_FAILED:
 		drop(stack, n);
 		return;
+	case NET_NEIGH_STALE:
 	case NET_NEIGH_STATIC:
 		return;
 	}
 }
 
-static struct net_neigh *make(struct net_stack *stack, const struct net_ip *ip)
+static struct net_neigh *make(struct net_stack *stack, const struct net_ip *ip, bool must)
 {
 	struct net_neigh **chain, *n;
 
-	if (!make_room(stack)) {
+	if (!make_room(stack, must)) {
 		stack->count[NET_C_NO_MEMORY]++;
 		return NULL;
 	}
@@ -251,9 +271,12 @@ struct net_neigh *net_neigh_find(struct net_stack *stack, const struct net_ip *i
 {
 	struct net_neigh *n = find(stack, ip);
 
-	if (n)
+	if (n) {
+		if (n->state == NET_NEIGH_STALE)
+			probe(stack, n);
 		return n;
-	n = make(stack, ip);
+	}
+	n = make(stack, ip, true);
 	if (n) {
 		n->state = NET_NEIGH_INCOMPLETE;
 		ask(stack, n);
@@ -269,9 +292,15 @@ int net_neigh_wait(struct net_stack *stack, struct net_neigh *n, struct net_out 
 		net_out_drop(stack, out);
 		return EHOSTUNREACH;
 	}
-	if (n->n_waiting >= stack->config.arp_queue) { /* the oldest goes: RFC 1122 2.3.2.2 */
+	if (n->n_waiting >= stack->config.arp_queue ||
+	    (n->n_waiting && stack->neigh.n_waiting >= NET_NEIGH_WAITING)) {
+		stack->count[NET_C_ARP_DROPPED]++; /* the oldest: RFC 1122 2.3.2.2 */
+		waiting_free(stack, waiting_take(stack, n));
+	}
+	if (stack->neigh.n_waiting >= NET_NEIGH_WAITING) {
 		stack->count[NET_C_ARP_DROPPED]++;
-		waiting_free(stack, waiting_take(n));
+		net_out_drop(stack, out);
+		return 0;
 	}
 	w = malloc(sizeof(*w));
 	if (!w) {
@@ -286,6 +315,7 @@ int net_neigh_wait(struct net_stack *stack, struct net_neigh *n, struct net_out 
 	*n->waiting_end = w;
 	n->waiting_end = &w->next;
 	n->n_waiting++;
+	stack->neigh.n_waiting++;
 	n->used = true;
 	return 0;
 }
@@ -298,7 +328,7 @@ void net_neigh_confirm(struct net_stack *stack, const struct net_ip *ip, const u
 	if (n && n->state == NET_NEIGH_STATIC)
 		return;
 	if (!n && create)
-		n = make(stack, ip);
+		n = make(stack, ip, false);
 	if (!n)
 		return;
 	memcpy(n->mac, mac, 6);
@@ -314,7 +344,7 @@ int net_neigh_add(struct net_stack *stack, const struct net_ip *ip, const uint8_
 	struct net_neigh *n = find(stack, ip);
 
 	if (!n)
-		n = make(stack, ip);
+		n = make(stack, ip, true);
 	if (!n)
 		return ENOMEM;
 	memcpy(n->mac, mac, 6);

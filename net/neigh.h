@@ -20,6 +20,7 @@ struct net_waiting;
 enum net_neigh_state {
 	NET_NEIGH_INCOMPLETE,	/* asked for by broadcast */
 	NET_NEIGH_REACHABLE,
+	NET_NEIGH_STALE,	/* was, and is asked again with the next packet to it */
 	NET_NEIGH_PROBING,	/* asked again, and used meanwhile */
 	NET_NEIGH_FAILED,	/* did not answer; forgotten soon */
 	NET_NEIGH_STATIC,
@@ -39,11 +40,13 @@ struct net_neigh {
 };
 
 #define NET_NEIGH_CHAINS 256u
+#define NET_NEIGH_WAITING 256u	/* packets that wait, for all of them */
 
 struct net_neighs {
 	struct net_neigh *chains[NET_NEIGH_CHAINS];
 	struct list all;
 	uint32_t n;
+	uint32_t n_waiting;
 };
 
 void net_neighs_init(struct net_stack *stack);
@@ -56,11 +59,11 @@ static inline bool net_neigh_usable(const struct net_neigh *n)
 	       n->state == NET_NEIGH_STATIC;
 }
 
-/* The entry of ip, made and asked for if there is none; NULL: the table is full of
- * such that are in use, or no memory. */
+/* The entry of ip, made or brought to life and asked for if it has to be; NULL: the
+ * table is full of static ones, or no memory. Others may go for it: ip.gen tells. */
 struct net_neigh *net_neigh_find(struct net_stack *stack, const struct net_ip *ip);
-/* Keeps a packet, complete but for its link header, until ip is known; takes it
- * over. EHOSTUNREACH: it does not answer. */
+/* Keeps a packet, complete but for its link header (and whole, if it will go in
+ * fragments), until ip is known; takes it over. EHOSTUNREACH: it does not answer. */
 int net_neigh_wait(struct net_stack *stack, struct net_neigh *n, struct net_out *out);
 /* ip has told its address. create: make an entry if there is none. */
 void net_neigh_confirm(struct net_stack *stack, const struct net_ip *ip, const uint8_t mac[6],

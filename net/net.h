@@ -97,6 +97,8 @@ int net_local_add(struct net_stack *stack, const struct net_ip *ip, unsigned pre
 /* Its sockets live on; nothing is answered for it any more. ENOENT. */
 int net_local_del(struct net_stack *stack, const struct net_ip *ip);
 bool net_local_has(const struct net_stack *stack, const struct net_ip *ip);
+/* Gratuitous ARP for every address of ours: the link has just come up. */
+void net_announce(struct net_stack *stack);
 /* A network behind a gateway (NULL: on this link). Longest prefix wins. */
 int net_route_add(struct net_stack *stack, const struct net_ip *net, unsigned prefix,
 		  const struct net_ip *gateway);
@@ -108,13 +110,15 @@ int net_neigh_add(struct net_stack *stack, const struct net_ip *ip, const uint8_
 /* The stack takes over the reference of each packet. */
 void net_input(struct net_stack *stack, uint64_t now, struct net_pkt *pkts, uint32_t n);
 /* Runs every timer that is due and whatever waited for room; returns when to call
- * again if nothing comes in before (NET_NEVER: no timer). */
+ * again if nothing comes in before (NET_NEVER: no timer; now: sockets are ready, or
+ * packets to ourselves wait). */
 uint64_t net_poll(struct net_stack *stack, uint64_t now);
 /* What net_poll() would return, without doing anything. It may have come nearer by
  * whatever was called since. */
 uint64_t net_deadline(const struct net_stack *stack);
 /* Sends the acknowledgements that are owed now, then offers all packets to the
- * device. false: some were not taken; call again (net_flush) soon. */
+ * device, and those that waited for room in the ring; may make sockets ready. false:
+ * some were not taken; call again (net_flush) soon. */
 bool net_flush(struct net_stack *stack);
 /* Whether packets wait that the device has not taken. */
 bool net_has_unsent(const struct net_stack *stack);

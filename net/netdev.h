@@ -32,6 +32,9 @@ enum net_pkt_flag {
 	NET_PKT_L4_GOOD = 1u << 1,
 	NET_PKT_IP_BAD = 1u << 2,
 	NET_PKT_L4_BAD = 1u << 3,
+	/* the stack's own: */
+	NET_PKT_GROUP = 1u << 4,	/* to a group of link addresses, or all */
+	NET_PKT_LOOPED = 1u << 5,	/* ours, around inside the stack */
 };
 
 /* One frame (or, from a device without Ethernet, one IP packet), contiguous. The
@@ -48,7 +51,8 @@ struct net_pkt {
 
 enum net_out_flag {
 	NET_OUT_IP_CSUM = 1u << 0,	/* the device is to fill the IPv4 checksum in */
-	NET_OUT_TCP_CSUM = 1u << 1,	/* ... of TCP; the field holds the pseudo header's */
+	NET_OUT_TCP_CSUM = 1u << 1,	/* ... of TCP; the field holds the pseudo header's
+					 * (its length 0 if NET_OUT_TSO) */
 	NET_OUT_UDP_CSUM = 1u << 2,
 	NET_OUT_TSO = 1u << 3,		/* cut into segments of mss bytes of payload */
 };

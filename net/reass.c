@@ -65,10 +65,20 @@ void net_reass_fini(struct net_stack *stack)
 		drop(stack, list_first(&stack->reass.all, struct datagram, link));
 }
 
+/* RFC 1122 3.3.2: its sender is told, if the first fragment is there to be quoted. */
 static void expired(struct net_stack *stack, struct net_timer *timer)
 {
+	struct datagram *d = container_of(timer, struct datagram, timer);
+	struct net_seg quote;
+
 	stack->count[NET_C_IP_REASS_TIMEOUT]++;
-	drop(stack, container_of(timer, struct datagram, timer));
+	if (d->header_len && !d->broadcast) {
+		quote = d->frags->seg;
+		quote.data -= d->header_len;
+		quote.len += d->header_len;
+		net_icmp_reass_timeout(stack, &d->dst, &d->src, &quote);
+	}
+	drop(stack, d);
 }
 
 /* ---- room */
@@ -128,7 +138,8 @@ static struct datagram *find(struct net_stack *stack, const struct net_ip_in *ip
 {
 	struct list *head = &stack->reass.all;
 
-	for (struct list *pos = head->next; pos != head; pos = pos->next) {
+	/* the last that was begun is mostly the one */
+	for (struct list *pos = head->prev; pos != head; pos = pos->prev) {
 		struct datagram *d = container_of(pos, struct datagram, link);
 
 		if (d->id == id && d->proto == proto && net_ip_equal(&d->src, &ip->src) &&
@@ -221,6 +232,10 @@ static bool join(struct net_stack *stack, struct datagram *d, struct net_pkt *pk
 {
 	struct net_seg seg;
 
+	if (d->header_len + d->total > 65535) {
+		stack->count[NET_C_IP_REASS_BAD]++;
+		return false;
+	}
 	if (!stack->dev->ops->alloc(stack->dev, d->header_len + d->total, &seg)) {
 		stack->count[NET_C_NO_MEMORY]++;
 		return false;

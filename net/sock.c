@@ -40,6 +40,7 @@ struct net_sock *net_next_ready(struct net_stack *stack, uint32_t *events_out)
 {
 	struct net_sock *s;
 
+	net_tcp_reap(stack);
 	if (list_empty(&stack->ready))
 		return NULL;
 	s = list_first(&stack->ready, struct net_sock, ready);

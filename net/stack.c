@@ -98,6 +98,7 @@ void net_input(struct net_stack *stack, uint64_t now, struct net_pkt *pkts, uint
 		net_loop_run(stack);
 }
 
+/* What waited for room in the ring. */
 static void resume(struct net_stack *stack)
 {
 	if (!net_outs_room(&stack->out))
@@ -106,10 +107,17 @@ static void resume(struct net_stack *stack)
 	net_udp_resume(stack);
 }
 
+/* As long as the device takes everything, more may have waited for that. It ends
+ * with the window, or with the device. */
 bool net_flush(struct net_stack *stack)
 {
 	net_tcp_flush_acks(stack);
-	return net_outs_flush(stack);
+	while (stack->out.n) {
+		if (!net_outs_flush(stack))
+			return false;
+		resume(stack);
+	}
+	return true;
 }
 
 bool net_has_unsent(const struct net_stack *stack)
@@ -119,7 +127,7 @@ bool net_has_unsent(const struct net_stack *stack)
 
 uint64_t net_deadline(const struct net_stack *stack)
 {
-	if (!net_loop_is_empty(&stack->loop))
+	if (!net_loop_is_empty(&stack->loop) || !list_empty(&stack->ready))
 		return stack->now;
 	return wheel_deadline(&stack->wheel);
 }

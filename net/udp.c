@@ -32,6 +32,7 @@ struct udp {
 	bool rd_shut, wr_shut;
 	struct list link;	/* of all */
 	struct list blocked;
+	uint32_t needs;		/* places in the ring, before it is told of room */
 };
 
 static struct udp *udp_of(struct net_sock *s)
@@ -127,7 +128,8 @@ static void enqueue(struct udp *u, struct net_seg *seg, const struct net_addr *f
 	struct net_dgram *d;
 
 	unpin(u, seg);
-	if (u->pinned + seg->pinned > u->rcvbuf || u->rd_shut) {
+	/* one may go over it: else a buffer smaller than a packet would never fill */
+	if (u->pinned >= u->rcvbuf || u->rd_shut) {
 		stack->count[NET_C_UDP_FULL]++;
 		net_put(stack, seg->mem);
 		return;
@@ -212,18 +214,30 @@ void net_udp_unreachable(struct net_stack *stack, const struct net_addr *local,
 
 /* ---- output */
 
+/* Whether the ring takes so many packets. What is more than it ever has for data is
+ * taken when it is empty. */
+static bool has_room(const struct net_stack *stack, uint32_t packets)
+{
+	return net_outs_room(&stack->out) >= packets || !stack->out.n;
+}
+
 void net_udp_resume(struct net_stack *stack)
 {
-	while (!list_empty(&stack->udp.blocked) && net_outs_room(&stack->out)) {
-		struct udp *u = list_first(&stack->udp.blocked, struct udp, blocked);
+	struct list *pos, *tmp;
 
+	list_for_each_safe(pos, tmp, &stack->udp.blocked) {
+		struct udp *u = container_of(pos, struct udp, blocked);
+
+		if (!has_room(stack, u->needs))
+			continue;
 		list_del(&u->blocked);
 		net_raise(&u->s, NET_WRITABLE);
 	}
 }
 
-static int block(struct udp *u)
+static slow_path int block(struct udp *u, uint32_t needs)
 {
+	u->needs = needs;
 	if (list_empty(&u->blocked))
 		list_add_tail(&u->s.stack->udp.blocked, &u->blocked);
 	return EAGAIN;
@@ -288,9 +302,11 @@ int net_udp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n,
 		err = bind_if_unbound(s);
 	if (unlikely(err))
 		return err;
-	packets = len / (u->path.mtu - NET_IP_LEN - 7u) + 1; /* 7: fragments round down */
-	if (unlikely(net_outs_room(&stack->out) < packets + (packets > 1)))
-		return block(u);
+	packets = 1;
+	if (unlikely(len + NET_UDP_LEN + NET_IP_LEN > u->path.mtu) && !u->path.loop)
+		packets += net_ip_n_fragments(u->path.mtu, len + NET_UDP_LEN);
+	if (unlikely(!has_room(stack, packets)))
+		return block(u, packets);
 	out = net_out_new(stack, NET_UDP_LEN, false);
 	udp = (struct net_udp_hdr *)out->hdr;
 	udp->sport = s->local.port;
@@ -319,6 +335,7 @@ int net_udp_socket(struct net_stack *stack, struct net_sock **sock_out)
 	u->rx_end = &u->rx;
 	u->rcvbuf = stack->config.rcvbuf;
 	u->sndbuf = stack->config.sndbuf;
+	u->needs = 1;
 	list_init(&u->blocked);
 	list_add_tail(&stack->udp.socks, &u->link);
 	*sock_out = &u->s;
