@@ -8,7 +8,7 @@
 #include "base/compiler.h"
 #include "base/list.h"
 #include "base/wheel.h"
-#include "net/config.h"
+#include "net/conf.h"
 #include "net/icmp.h"
 #include "net/ip.h"
 #include "net/loop.h"

@@ -7,13 +7,33 @@
 
 #include "base/list.h"
 #include "net/net.h"
+#include "net/slab.h"
+#include "net/tcp_flow.h"
+#include "net/tcp_wait.h"
+#include "net/timer.h"
 
 struct net_ip_in;
 struct net_stack;
 
 /* All state of TCP beside the connections'. */
 struct net_tcps {
+	struct tcp_flow flow;	/* connections by four-tuple */
+	struct list acks;	/* connections that owe an ACK now, by tcp_conn.link */
+	struct list blocked;	/* ... that want room in the ring, by tcp_conn.link */
+	struct list delacks;	/* ... that owe one later, by tcp_conn.delack */
+	struct net_timer delack;
+	uint64_t clock;		/* the now that these are of */
+	uint32_t s, ms, us;	/* the time, as far as it goes */
+	uint32_t ts;		/* of timestamps, before the connection's offset */
+	struct net_slab chunks;	/* struct tcp_chunk */
+	struct net_slab conns;	/* struct tcp_conn */
+	struct list all;	/* connections, by tcp_conn.all */
+	struct list dead;	/* to be freed, by tcp_conn.all */
+	struct list reported;	/* how they ended is known, by tcp_conn.all */
+	struct tcp_waits waits;	/* TIME_WAIT */
+	uint32_t n_half;	/* connections in SYN_RECEIVED */
 	uint32_t n_lingering;
+	const uint32_t *iss;	/* tests: the initial sequence number */
 };
 
 int net_tcps_init(struct net_stack *stack);

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "net/config.h"
+#include "net/conf.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -2,8 +2,8 @@
  * Everything about the stack that can be set, from one string of key=value pairs.
  * Each key has the name of its field; doc/net.md says what they mean.
  */
-#ifndef NET_CONFIG_H
-#define NET_CONFIG_H
+#ifndef NET_CONF_H
+#define NET_CONF_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,4 +55,4 @@ struct net_stack;
 /* EINVAL and a line in why (NET_WHY bytes). */
 int net_config_parse(struct net_config *config, const char *text, char *why);
 
-#endif /* NET_CONFIG_H */
+#endif /* NET_CONF_H */

@@ -1,0 +1,146 @@
+#include "config.h"
+
+#include "net/tcp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "net/tcp_chunk.h"
+#include "net/tcp_clock.h"
+#include "net/tcp_conn.h"
+#include "net/tcp_out.h"
+#include "net/tcp_timer.h"
+
+#define CHUNKS_PER_BLOCK 256u
+#define CONNS_PER_BLOCK 64u
+
+int net_tcps_init(struct net_stack *stack)
+{
+	struct net_tcps *t = &stack->tcp;
+	int err;
+
+	list_init(&t->acks);
+	list_init(&t->blocked);
+	list_init(&t->delacks);
+	list_init(&t->all);
+	list_init(&t->dead);
+	list_init(&t->reported);
+	net_timer_init(&t->delack, tcp_timer_delack_fire);
+	net_slab_init(&t->chunks, sizeof(struct tcp_chunk), CHUNKS_PER_BLOCK);
+	net_slab_init(&t->conns, sizeof(struct tcp_conn), CONNS_PER_BLOCK);
+	t->clock = ~stack->now;
+	err = tcp_flow_init(&t->flow, stack->rand.table_key);
+	if (err)
+		return err;
+	return tcp_waits_init(stack);
+}
+
+static void drop_all(struct net_stack *stack, struct list *conns)
+{
+	while (!list_empty(conns)) {
+		struct tcp_conn *c = list_first(conns, struct tcp_conn, all);
+
+		tcp_sendq_clear(stack, &c->sq);
+		tcp_recvq_clear(stack, &c->rq);
+		tcp_recvq_clear_ooo(stack, &c->rq);
+		if (c->state == TCPS_LISTEN)
+			free(c->listener);
+		list_del(&c->all);
+		net_slab_free(&stack->tcp.conns, c);
+	}
+}
+
+void net_tcps_fini(struct net_stack *stack)
+{
+	struct net_tcps *t = &stack->tcp;
+
+	if (!t->all.next) /* it was never begun */
+		return;
+	drop_all(stack, &t->all);
+	drop_all(stack, &t->reported);
+	tcp_conn_reap(stack);
+	tcp_waits_fini(stack);
+	tcp_flow_fini(&t->flow);
+	net_slab_fini(&t->chunks);
+	net_slab_fini(&t->conns);
+}
+
+void net_tcp_resume(struct net_stack *stack)
+{
+	struct list *blocked = &stack->tcp.blocked, waiting;
+
+	if (likely(list_empty(blocked)))
+		return;
+	/* who is blocked again comes after all the others */
+	list_init(&waiting);
+	list_splice_tail(&waiting, blocked);
+	while (!list_empty(&waiting)) {
+		struct tcp_conn *c = list_first(&waiting, struct tcp_conn, link);
+
+		if (!net_outs_room(&stack->out)) {
+			list_splice_tail(&waiting, blocked);
+			list_splice_tail(blocked, &waiting);
+			return;
+		}
+		list_del(&c->link);
+		c->blocked = false;
+		if (c->rtx_wanted)
+			tcp_out_retransmit(c);
+		tcp_output(c);
+	}
+}
+
+void net_tcp_reap(struct net_stack *stack)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &stack->tcp.reported) {
+		struct tcp_conn *c = container_of(pos, struct tcp_conn, all);
+
+		if (c->s.events)
+			continue;
+		c->owner = TCP_ORPHAN;
+		list_move_tail(&stack->tcp.all, &c->all);
+		if (c->state == TCPS_CLOSED || c->state == TCPS_TIME_WAIT)
+			tcp_conn_kill(c);
+	}
+	if (!list_empty(&stack->tcp.dead))
+		tcp_conn_reap(stack);
+}
+
+/* ---- ICMP */
+
+/* RFC 1191: the path takes less than it did. */
+static void path_shrank(struct tcp_conn *c)
+{
+	struct net_path path;
+	uint16_t mss = c->mss;
+
+	if (net_path_find(tcp_stack(c), &c->s.local.ip, &c->s.peer.ip, &path))
+		return;
+	c->path = path;
+	tcp_mss_sync(c);
+	if (c->mss < mss && c->snd_una != c->snd_max)
+		tcp_out_retransmit(c);
+}
+
+void net_tcp_unreachable(struct net_stack *stack, const struct net_addr *local,
+			 const struct net_addr *peer, uint32_t seq, int err, bool hard)
+{
+	struct tcp_conn *c;
+
+	(void)hard; /* no error is, once a connection stands (RFC 5927 4) */
+	c = (struct tcp_conn *)(void *)tcp_flow_find(&stack->tcp.flow, &local->ip, &peer->ip,
+						     tcp_ports(local->port, peer->port));
+	if (!c || seq_lt(seq, c->snd_una) || seq_geq(seq, c->snd_max))
+		return;
+	if (err == EMSGSIZE) {
+		if (tcp_conn_is_synchronized(c))
+			path_shrank(c);
+		return;
+	}
+	if (c->state == TCPS_SYN_SENT)
+		tcp_conn_fail(c, err);
+	else
+		c->soft_error = (uint8_t)err;
+}

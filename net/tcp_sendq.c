@@ -1,0 +1,166 @@
+#include "config.h"
+
+#include "net/tcp_sendq.h"
+
+#include <errno.h>
+
+#include "base/compiler.h"
+#include "net/out.h"
+#include "net/stack.h"
+
+static void chunk_free(struct net_stack *stack, struct tcp_chunk *chunk)
+{
+	net_put(stack, chunk->seg.mem);
+	net_slab_free(&stack->tcp.chunks, chunk);
+}
+
+/* Nodes for n segments in a row; NULL: no memory. */
+static struct tcp_chunk *chunks_new(struct net_stack *stack, const struct net_seg *segs,
+				    uint32_t n, struct tcp_chunk **last_out)
+{
+	struct tcp_chunk *first = NULL, *chunk;
+
+	for (uint32_t i = n; i > 0; i--) {
+		if (unlikely(!segs[i - 1].len))
+			continue;
+		chunk = net_slab_alloc(&stack->tcp.chunks);
+		if (!chunk)
+			goto err_free;
+		chunk->seg = segs[i - 1];
+		chunk->next = first;
+		if (!first)
+			*last_out = chunk;
+		first = chunk;
+	}
+	return first;
+
+err_free:
+	while (first) {
+		chunk = first;
+		first = chunk->next;
+		net_slab_free(&stack->tcp.chunks, chunk);
+	}
+	return NULL;
+}
+
+int tcp_sendq_add(struct net_stack *stack, struct tcp_sendq *q, const struct net_seg *segs,
+		  uint32_t n)
+{
+	struct tcp_chunk *first, *last = NULL;
+	uint32_t bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		bytes += segs[i].len;
+	first = chunks_new(stack, segs, n, &last);
+	if (unlikely(!first)) {
+		stack->count[NET_C_NO_MEMORY]++;
+		return ENOMEM;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (unlikely(!segs[i].len))
+			net_put(stack, segs[i].mem);
+	if (q->tail)
+		q->tail->next = first;
+	else
+		q->head = first;
+	q->tail = last;
+	if (!q->cur) {
+		q->cur = first;
+		q->cur_off = 0;
+	}
+	q->bytes += bytes;
+	q->unsent += bytes;
+	return 0;
+}
+
+void tcp_sendq_drop(struct net_stack *stack, struct tcp_sendq *q, uint32_t n)
+{
+	q->bytes -= n;
+	while (n) {
+		struct tcp_chunk *chunk = q->head;
+
+		if (n < chunk->seg.len) {
+			chunk->seg.data += n;
+			chunk->seg.len -= n;
+			if (q->cur == chunk)
+				q->cur_off = q->cur_off > n ? q->cur_off - n : 0;
+			break;
+		}
+		n -= chunk->seg.len;
+		q->head = chunk->next;
+		if (q->cur == chunk) {
+			q->cur = chunk->next;
+			q->cur_off = 0;
+		}
+		chunk_free(stack, chunk);
+	}
+	if (!q->head)
+		q->tail = NULL;
+	/* acknowledged beyond the cursor: it was sent before a timeout */
+	if (unlikely(q->unsent > q->bytes))
+		q->unsent = q->bytes;
+}
+
+void tcp_sendq_clear(struct net_stack *stack, struct tcp_sendq *q)
+{
+	while (q->head) {
+		struct tcp_chunk *chunk = q->head;
+
+		q->head = chunk->next;
+		chunk_free(stack, chunk);
+	}
+	*q = (struct tcp_sendq){ NULL };
+}
+
+void tcp_sendq_rewind(struct tcp_sendq *q)
+{
+	q->cur = q->head;
+	q->cur_off = 0;
+	q->unsent = q->bytes;
+}
+
+static uint32_t fill(struct net_stack *stack, const struct tcp_chunk *chunk, uint32_t off,
+		     struct net_out *out, uint32_t len)
+{
+	uint32_t left = len;
+
+	for (; left && chunk && out->n_segs < NET_OUT_SEGS; chunk = chunk->next) {
+		uint32_t n = chunk->seg.len - off;
+		struct net_seg *seg = &out->segs[out->n_segs++];
+
+		if (n > left)
+			n = left;
+		net_get(stack, chunk->seg.mem);
+		seg->mem = chunk->seg.mem;
+		seg->data = chunk->seg.data + off;
+		seg->len = n;
+		seg->pinned = 0;
+		left -= n;
+		off = 0;
+	}
+	out->len = len - left;
+	return len - left;
+}
+
+uint32_t tcp_sendq_fill(struct net_stack *stack, const struct tcp_sendq *q, struct net_out *out,
+			uint32_t len)
+{
+	return fill(stack, q->cur, q->cur_off, out, len);
+}
+
+uint32_t tcp_sendq_fill_head(struct net_stack *stack, const struct tcp_sendq *q,
+			     struct net_out *out, uint32_t len)
+{
+	return fill(stack, q->head, 0, out, len);
+}
+
+void tcp_sendq_advance(struct tcp_sendq *q, uint32_t n)
+{
+	q->unsent -= n;
+	while (n && n >= q->cur->seg.len - q->cur_off) {
+		n -= q->cur->seg.len - q->cur_off;
+		q->cur = q->cur->next;
+		q->cur_off = 0;
+	}
+	q->cur_off += n;
+}
