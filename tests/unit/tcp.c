@@ -1,0 +1,17 @@
+/* net/'s TCP, a suite per theme. */
+#include "config.h"
+
+#include "tests/unit/tcp.h"
+
+#include <stdlib.h>
+
+int main(void)
+{
+	SRunner *sr = srunner_create(tcp_open_suite());
+	int failed;
+
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
