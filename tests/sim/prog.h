@@ -1,0 +1,29 @@
+/* A program on a host: it is told of events on its sockets, and wakes by itself. */
+#ifndef TESTS_SIM_PROG_H
+#define TESTS_SIM_PROG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+
+struct host;
+struct net_sock;
+
+struct prog {
+	struct host *host;
+	struct list link;	/* of the host */
+	struct list due;	/* of the host: to be run in the next pass; else itself */
+	uint64_t wake_at;	/* UINT64_MAX: not of itself */
+	/* a socket whose user it is has events (enum net_event) */
+	void (*event)(struct prog *p, struct net_sock *s, uint32_t events);
+	void (*step)(struct prog *p);
+	/* The host has died: sockets are gone, memory has to be given back. */
+	void (*gone)(struct prog *p);
+};
+
+void prog_init(struct prog *p, struct host *host);
+/* step() no later than at. */
+void prog_wake(struct prog *p, uint64_t at);
+
+#endif /* TESTS_SIM_PROG_H */
