@@ -68,6 +68,9 @@ struct catnip_port {
 	uint64_t offloads;	/* RTE_ETH_TX_OFFLOAD_* in use */
 	struct net_dev dev;
 
+	struct libos_pool reserve;
+	struct libos_area *reserve_area; /* all of it; NULL: there is none */
+
 	/* cold */
 	struct rte_device *rte_dev; /* for REACH_DMA, else NULL */
 	struct catnip_link link;
@@ -100,6 +103,13 @@ bool port_push_waiting(struct catnip_port *port);
 void port_drop_waiting(struct catnip_port *port, bool all);
 /* Asks the driver for what it has sent. */
 void port_reclaim(struct catnip_port *port);
+
+/* reserve.c */
+#define RESERVE_BUF 8192u
+void port_reserve_open(struct catnip_port *port);
+void port_reserve_close(struct catnip_port *port);
+/* One of RESERVE_BUF bytes; NULL: none is left, or size is more. */
+struct libos_buf *port_reserve_alloc(struct catnip_port *port, uint32_t size);
 
 /* peer.c */
 /* Looks after a link whose other end may go and come back. */

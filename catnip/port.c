@@ -576,6 +576,7 @@ int catnip_port_open(struct libos *os, struct catnip_port **port_out)
 	pthread_mutex_unlock(&ports.lock);
 	if (err)
 		goto err_gate;
+	port_reserve_open(port);
 	meet(port);
 	*port_out = port;
 	return 0;
@@ -609,6 +610,7 @@ void catnip_port_free(struct catnip_port *port)
 	pthread_mutex_lock(&ports.lock);
 	pools_close(port);
 	pthread_mutex_unlock(&ports.lock);
+	port_reserve_close(port);
 	eal_leave();
 	free(port);
 }

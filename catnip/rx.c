@@ -20,13 +20,15 @@ static uint32_t flags_of(const struct rte_mbuf *m)
 	       (l4 == RTE_MBUF_F_RX_L4_CKSUM_BAD ? NET_PKT_L4_BAD : 0);
 }
 
-/* All segments of m, in memory of the program's pool: that may run out, and the
- * port's does not. */
+/* All segments of m, in memory of the program's pool, or of the reserve: that may
+ * run out, and the port's does not. */
 static bool copy_in(struct catnip_port *port, struct rte_mbuf *m, struct net_pkt *pkt)
 {
 	struct libos_buf *buf = libos_buf_alloc(&port->os->pool, m->pkt_len);
 	uint32_t off = 0;
 
+	if (unlikely(!buf))
+		buf = port_reserve_alloc(port, m->pkt_len);
 	if (unlikely(!buf)) {
 		port->count[PORT_C_RX_DROPPED]++;
 		rte_pktmbuf_free(m);

@@ -368,7 +368,9 @@ static struct net_mem *alloc(struct net_dev *dev, uint32_t size, struct net_seg 
 	struct catnip_port *port = container_of(dev, struct catnip_port, dev);
 	struct libos_buf *buf = libos_buf_alloc(&port->os->pool, size);
 
-	if (!buf)
+	if (unlikely(!buf))
+		buf = port_reserve_alloc(port, size);
+	if (unlikely(!buf))
 		return NULL;
 	*seg_out = (struct net_seg){ .mem = catnip_net_mem(buf), .data = buf->base, .len = size,
 				     .pinned = buf->len };
