@@ -10,26 +10,25 @@ static uint64_t add_carry(uint64_t sum, uint64_t word)
 	return sum + (sum < word);
 }
 
-/* Words of 8 bytes with the carry end-around; two sums, so that one add does not
- * wait for the other. */
-static uint64_t add_words(const uint8_t **p, size_t *len)
+/* Words of 8 bytes; the upper half of the sum collects the carries, which go around
+ * to the end. */
+static inline uint64_t add_words(uint64_t sum, const uint8_t **p, size_t *len)
 {
-	uint64_t a = 0, b = 0, low = 0, high = 0, w[4];
+	unsigned __int128 wide = sum;
+	uint64_t w[4];
 
-	/* halves of 32 bits cannot overflow a 64-bit sum in 4 GiB */
 	for (; *len >= sizeof(w); *len -= sizeof(w), *p += sizeof(w)) {
 		memcpy(w, *p, sizeof(w));
-		for (int i = 0; i < 4; i++) {
-			low += w[i] & 0xffffffff;
-			high += w[i] >> 32;
-		}
+		wide += w[0];
+		wide += w[1];
+		wide += w[2];
+		wide += w[3];
 	}
-	for (; *len >= 8; *len -= 8, *p += 8) {
-		memcpy(w, *p, 8);
-		a += w[0] & 0xffffffff;
-		b += w[0] >> 32;
+	for (; *len >= sizeof(w[0]); *len -= sizeof(w[0]), *p += sizeof(w[0])) {
+		memcpy(w, *p, sizeof(w[0]));
+		wide += w[0];
 	}
-	return add_carry(low + a, high + b);
+	return add_carry((uint64_t)wide, (uint64_t)(wide >> 64));
 }
 
 uint64_t net_csum_add(uint64_t sum, const void *data, size_t len)
@@ -37,7 +36,7 @@ uint64_t net_csum_add(uint64_t sum, const void *data, size_t len)
 	const uint8_t *p = data;
 	uint64_t last = 0;
 
-	sum = add_carry(sum, add_words(&p, &len));
+	sum = add_words(sum, &p, &len);
 	if (len) {
 		memcpy(&last, p, len);
 		sum = add_carry(sum, last);
