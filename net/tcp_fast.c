@@ -75,10 +75,8 @@ static inline bool fast(struct net_stack *stack, struct tcp_conn *c, struct net_
 			tcp_ack_now(c);
 			return true;
 		}
-	} else {
-		if (ack == c->snd_una) /* a duplicate, or news of the window */
-			return false;
-		net_put(stack, pkt->seg.mem);
+	} else if (ack == c->snd_una) { /* a duplicate, or news of the window */
+		return false;
 	}
 	stack->count[NET_C_TCP_FAST_PATH]++;
 	if (c->ts_on && c->rcv_nxt == c->rcv_acked) {
@@ -93,7 +91,9 @@ static inline bool fast(struct net_stack *stack, struct tcp_conn *c, struct net_
 		c->snd_wnd_max = c->snd_wnd;
 	if (ack != c->snd_una)
 		tcp_acked_new(c, ack, NULL);
-	if (len) {
+	if (!len) {
+		net_put(stack, pkt->seg.mem); /* the header is read no more */
+	} else {
 		stack->count[NET_C_TCP_BYTES_IN] += len;
 		c->bytes_received += len;
 		c->rcv_nxt += len;

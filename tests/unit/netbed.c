@@ -47,6 +47,7 @@ static void mem_put(struct net_mem *mem)
 	if (mem->frozen)
 		ck_assert_uint_eq(bed_sum(mem->data, mem->len, 0), mem->sum);
 	mems_out--;
+	memset(mem->data, 0xee, mem->len); /* whoever reads it now */
 	free(mem);
 }
 

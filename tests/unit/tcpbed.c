@@ -61,6 +61,7 @@ static void mem_put(struct net_mem *mem)
 	if (mem->lent)
 		ck_assert_uint_eq(sum_of(mem->data, mem->len), mem->sum);
 	refs--;
+	memset(mem->data, 0xee, mem->len); /* whoever reads it now */
 	free(mem);
 }
 
