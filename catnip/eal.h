@@ -28,7 +28,8 @@ int eal_start(const struct libos_settings *s, bool *given_out);
 /* This thread may use pools with a cache, until eal_leave(). ENOSPC: too many. */
 int eal_enter(void);
 void eal_leave(void);
-/* The first thing EAL or a driver complained about since eal_hush(), for messages. */
+/* The first thing EAL or a driver complained about since eal_hush(), for messages;
+ * "" if nothing. */
 const char *eal_said(void);
 void eal_hush(void);
 /*

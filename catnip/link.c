@@ -321,7 +321,10 @@ int catnip_link_refuse(const struct catnip_link *link, int err)
 {
 	char name[160];
 
-	log_error("catnip.link: %s: DPDK cannot open it: %s", catnip_link_name(link, name, sizeof(name)),
-		  eal_said());
-	return err > 1 ? err : EIO;
+	log_error("catnip.link: %s: DPDK cannot open it: %s",
+		  catnip_link_name(link, name, sizeof(name)),
+		  *eal_said() ? eal_said() : "there is no such device");
+	if (err > 1)
+		return err;
+	return *eal_said() ? EIO : ENODEV; /* -1 says nothing */
 }

@@ -319,12 +319,22 @@ static uint32_t transmit_some(struct catnip_port *port, struct net_out *const *o
 	return i;
 }
 
+/* A driver that takes nothing may have lost its peer. */
+bool catnip_port_flush(struct catnip_port *port)
+{
+	if (likely(!port->n_waiting) || !port_push_waiting(port))
+		return false;
+	if (port->gated)
+		port_look(port);
+	return port->n_waiting && (!port->gated || port->up);
+}
+
 static uint32_t transmit(struct net_dev *dev, struct net_out *const *outs, uint32_t n)
 {
 	struct catnip_port *port = container_of(dev, struct catnip_port, dev);
 	uint32_t done = 0, some;
 
-	if (unlikely(port->n_waiting) && port_push_waiting(port))
+	if (unlikely(port->n_waiting) && catnip_port_flush(port))
 		return 0;
 	while (done < n) {
 		some = n - done < CATNIP_BURST ? n - done : CATNIP_BURST;
@@ -334,11 +344,6 @@ static uint32_t transmit(struct net_dev *dev, struct net_out *const *outs, uint3
 			break;
 	}
 	return done;
-}
-
-bool catnip_port_flush(struct catnip_port *port)
-{
-	return port->n_waiting && port_push_waiting(port);
 }
 
 /* Drivers look at what was sent when they are given more, if it is none. */

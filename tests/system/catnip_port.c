@@ -3,7 +3,8 @@
  *
  *	catnip_port echo	sends back what comes, by reference, until killed
  *	catnip_port push	pushes every kind of buffer, and compares what comes back
- *	catnip_port open	opens the port, and closes it
+ *	catnip_port open N	opens N ports (1), and closes the last
+ *	catnip_port survive N	push to an echo that comes N times, and is killed between
  *	catnip_port loop	push, over a port that brings back what it sends
  *	catnip_port pair	push to an echo of its own, over the second link
  *
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -196,9 +198,11 @@ static void transmit(struct libos *os, struct net_out *out)
 	struct net_dev *dev = catnip_port_dev(port_of(os));
 	uint64_t end = time_now() + PATIENCE;
 
-	while (!dev->ops->transmit(dev, &out, 1))
+	while (!dev->ops->transmit(dev, &out, 1)) {
 		if (time_now() > end)
 			fail("the port takes nothing");
+		sched_yield();
+	}
 	while (catnip_port_flush(port_of(os)))
 		if (time_now() > end)
 			fail("the driver takes nothing");
@@ -578,6 +582,50 @@ static int push(bool loops, bool with_other)
 	return 0;
 }
 
+/* The peer may go at any moment, and come back: what is on its way is lost, and
+ * nothing else. */
+static void exchange(struct pusher *p, uint32_t wanted)
+{
+	uint32_t answers = 0;
+
+	while (answers < wanted && catnip_port_is_up(port_of(p->os))) {
+		struct net_pkt pkts[CATNIP_BURST];
+		struct net_out out = { 0 };
+		uint32_t len = 42 + p->n % (p->mtu - 46), n;
+
+		add(&out, pool_buf(p, 0, len), 0, len);
+		header(&out, catnip_port_dev(port_of(p->os)), TYPE_ASK, p->n++);
+		transmit(p->os, &out);
+		n = catnip_port_receive(port_of(p->os), pkts);
+		for (uint32_t i = 0; i < n; i++) {
+			uint32_t m;
+
+			if (type_of(&pkts[i]) == p->type) {
+				memcpy(&m, pkts[i].seg.data + 14, 4);
+				compare(&pkts[i], m, 42 + m % (p->mtu - 46), "of a survivor");
+				answers++;
+			}
+			drop(p->os, &pkts[i]);
+		}
+	}
+}
+
+static int survive(uint32_t times)
+{
+	struct pusher p = { .type = TYPE_ANSWER, .os = open_or_exit() };
+
+	p.mtu = catnip_port_dev(port_of(p.os))->mtu;
+	for (uint32_t i = 1; i <= times; i++) {
+		wait_up(p.os);
+		printf("up %u\n", i);
+		fflush(stdout);
+		exchange(&p, i < times ? UINT32_MAX : 10000);
+	}
+	push_counts(&p, false);
+	close_all(p.os);
+	return 0;
+}
+
 static int pair(void)
 {
 	_Atomic bool ready = false;
@@ -606,10 +654,16 @@ int main(int argc, char **argv)
 		return push(true, argc > 2);
 	if (!strcmp(what, "pair"))
 		return pair();
-	if (!strcmp(what, "open")) {
-		close_all(open_or_exit());
+	if (!strcmp(what, "survive") && argc > 2)
+		return survive((uint32_t)atoi(argv[2]));
+	for (int i = atoi(argc > 2 ? argv[2] : "1"); !strcmp(what, "open"); i--) {
+		struct libos *os = open_or_exit();
+
+		if (i > 1)
+			continue; /* the last one or the one that fails */
+		close_all(os);
 		return 0;
 	}
-	fprintf(stderr, "usage: catnip_port echo|push|loop|pair|open [other]\n");
+	fprintf(stderr, "usage: catnip_port echo|push|loop|pair|open|survive [other|N]\n");
 	return 2;
 }

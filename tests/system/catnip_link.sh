@@ -1,0 +1,121 @@
+#!/bin/sh
+# The link between two processes: who has which end, whoever comes first, whoever is
+# killed; who is too many; and what is said about links that cannot be.
+. "$top_srcdir/tests/system/catnip_lib.sh"
+
+# ---- in either order
+echo_start a memif || not_ok "a first process"
+a=$pid
+push_ok "the second is the client" memif "$port" push
+
+# ---- a third
+echo_start b memif || not_ok "a second process"
+b=$pid
+refused "a third is told of catnip.link" $EBUSY 'catnip[.]link' "$port" open
+refused "a third thread, too" $EBUSY 'catnip[.]link' env CLOWDER_CATNIP_LINK='memif:x memif' \
+	"$port" push other
+push_ok "a link of another name is free" 'ring' "$port" loop
+
+# ---- killed, and back. b is the client
+kill -9 $b
+wait $b 2>/dev/null || :
+push_ok "a killed client is replaced" memif "$port" push
+kill -9 $a
+wait $a 2>/dev/null || :
+[ -S "$tmp/run/catnip/memif-.sock" ] && ok "a dead server leaves its socket" ||
+	not_ok "a dead server leaves its socket"
+echo_start a memif || not_ok "a replaced server"
+a=$pid
+push_ok "a killed server is replaced" memif "$port" push
+
+# ---- one end stays, the other comes and goes: server, then client
+for end in server client; do
+	kill -9 $a
+	wait $a 2>/dev/null || :
+	if [ $end = server ]; then
+		echo_start a memif || not_ok "a server"
+		a=$pid
+		CLOWDER_CATNIP_LINK=memif "$port" survive 5 >"$tmp/said" 2>&1 &
+		s=$!
+	else
+		CLOWDER_CATNIP_LINK=memif "$port" survive 5 >"$tmp/said" 2>&1 &
+		s=$!
+		sleep 0.5
+		echo_start a memif || not_ok "a client"
+		a=$pid
+	fi
+	pids="$pids $s"
+	for i in 1 2 3 4; do
+		# it has to see each of them
+		for j in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+			grep -q "^up $i" "$tmp/said" && break
+			sleep 0.1
+		done
+		sleep 0.3
+		kill -9 $a
+		wait $a 2>/dev/null || :
+		echo_start a memif || not_ok "an echo again"
+		a=$pid
+	done
+	if wait $s; then
+		ok "a $end that is killed again and again"
+	else
+		not_ok "a $end that is killed again and again"
+	fi
+done
+kill -9 $a
+wait $a 2>/dev/null || :
+
+# ---- a long name of the runtime directory
+CLOWDER_RUNTIME_DIR=$tmp/$(printf '%0150d' 0)/$(printf '%0150d' 0)
+mkdir -p "$(dirname "$CLOWDER_RUNTIME_DIR")"
+echo_start a memif || not_ok "an echo in a long path"
+push_ok "a path longer than a Unix socket's" memif "$port" push
+CLOWDER_RUNTIME_DIR=$tmp/run
+
+# ---- what cannot be
+bad() { refused "catnip.link $1" "$2" "$3" env CLOWDER_CATNIP_LINK="$1" "$port" open; }
+bad memf $EINVAL 'memf'
+bad memif: $EINVAL 'memif:'
+bad memif:../x $EINVAL 'memif:[.][.]/x'
+bad af_xdp $EINVAL 'af_xdp'
+bad tap:a,b $EINVAL 'tap:a,b'
+bad af_packet:nosuch0 $ENODEV 'no interface nosuch0'
+bad af_xdp:nosuch0 $ENODEV 'no interface nosuch0'
+bad vdev:net_nosuch0 $ENODEV 'net_nosuch0'
+bad virtio:/nonexistent/sock $EIO 'virtio:/nonexistent/sock'
+bad vhost:/nonexistent/sock $EIO 'vhost:/nonexistent/sock'
+refused "the same ring three times" $EINVAL 'three times' \
+	env CLOWDER_CATNIP_LINK='ring:a ring:a ring:a' "$port" open 3
+refused "more MTU than the link has" $EINVAL 'inetstack_config[.]mtu' \
+	env CLOWDER_INETSTACK_CONFIG_MTU=20000 "$port" open
+refused "too little memory" 12 'catnip[.]memory' \
+	env CLOWDER_CATNIP_MEMORY=64M CLOWDER_CATNIP_RX_BUFFERS=100000 "$port" open
+
+# ---- EAL's own arguments
+given() { want=$2; refused "dpdk.eal_init $1" "$want" "$3" \
+	env CLOWDER_DPDK_EAL_INIT="$1" "$port" open; }
+given '--no-huge --no-pci --nosuch' $EINVAL 'dpdk[.]eal_init'
+given '--no-huge --no-pci --no-telemetry --no-shconf' $ENODEV 'no port'
+push_ok "dpdk.eal_init as it is given" x env CLOWDER_DPDK_EAL_INIT="--no-huge --no-pci \
+--no-telemetry --no-shconf -m 256 --vdev=net_null0" "$port" open
+
+# ---- nobody
+if [ "$(id -u)" = 0 ] && runuser -u nobody true 2>/dev/null; then
+	mkdir -m 700 "$tmp/nobody"
+	chown nobody "$tmp/nobody"
+	chmod 711 "$tmp"
+	CLOWDER_RUNTIME_DIR=$tmp/nobody
+	as="runuser -u nobody --"
+	if $as test -x "$port"; then
+		echo_start a memif $as || not_ok "an echo without root"
+		push_ok "no root" memif $as "$port" push
+		refused "tap without root" $EPERM 'no permission' env \
+			CLOWDER_CATNIP_LINK=tap:clwd0 $as "$port" open
+		refused "af_packet without root" $EPERM 'no permission' env \
+			CLOWDER_CATNIP_LINK=af_packet:lo $as "$port" open
+		refused "af_xdp without root" $EPERM 'no permission' env \
+			CLOWDER_CATNIP_LINK=af_xdp:lo $as "$port" open
+	fi
+fi
+finish
