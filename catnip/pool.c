@@ -141,8 +141,8 @@ static int make(struct pool *p)
 	if (err)
 		return err;
 	snprintf(name, sizeof(name), "clowder-%u", id++);
-	p->mp = rte_mempool_create_empty(name, p->n, elt, CACHE, sizeof(priv), SOCKET_ID_ANY,
-					 flags);
+	p->mp = rte_mempool_create_empty(name, p->n, elt, p->n < 2 * CACHE ? 0 : CACHE, sizeof(priv),
+					 SOCKET_ID_ANY, flags);
 	if (!p->mp)
 		return rte_errno;
 	if (rte_mempool_set_ops_byname(p->mp, "ring_mp_mc", NULL))
