@@ -79,7 +79,7 @@ bool net_ip_may_send(const struct net_stack *stack, uint32_t src, bool looped)
 
 static void pmtus_expire(struct net_stack *stack, struct net_timer *timer);
 
-int net_ips_init(struct net_stack *stack)
+void net_ips_init(struct net_stack *stack)
 {
 	struct net_ips *ips = &stack->ip;
 
@@ -88,7 +88,6 @@ int net_ips_init(struct net_stack *stack)
 	for (size_t i = 0; i < array_size(ips->ids); i++)
 		ips->ids[i] = (uint16_t)net_rand_u32(&stack->rand);
 	net_timer_init(&ips->pmtu_timer, pmtus_expire);
-	return 0;
 }
 
 void net_ips_fini(struct net_stack *stack)

@@ -55,7 +55,7 @@ struct net_ips {
 	struct net_pmtu pmtus[NET_PMTUS];
 };
 
-int net_ips_init(struct net_stack *stack);
+void net_ips_init(struct net_stack *stack);
 void net_ips_fini(struct net_stack *stack);
 
 /* A socket uses an address: with any_addr it becomes ours and is announced, until

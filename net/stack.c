@@ -19,6 +19,7 @@ static void parts_init(struct net_stack *stack, uint64_t seed, const uint8_t *ke
 	list_init(&stack->ready);
 	net_rand_init(&stack->rand, seed, key);
 	wheel_init(&stack->wheel, WHEEL_SHIFT, stack->now);
+	net_ips_init(stack);
 	net_neighs_init(stack);
 	net_reass_init(stack);
 	net_udps_init(stack);
@@ -51,8 +52,6 @@ int net_stack_new(const char *config, uint64_t seed, const uint8_t *key, struct 
 	err = net_outs_init(stack);
 	if (!err)
 		err = net_ports_init(stack);
-	if (!err)
-		err = net_ips_init(stack);
 	if (!err)
 		err = net_tcps_init(stack);
 	if (err) {

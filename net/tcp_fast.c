@@ -45,6 +45,7 @@ static inline bool fast(struct net_stack *stack, struct tcp_conn *c, struct net_
 	const struct net_tcp_hdr *hdr = (const struct net_tcp_hdr *)pkt->seg.data;
 	const struct usual_opts *opts = (const struct usual_opts *)(hdr + 1);
 	uint32_t hdr_len = NET_TCP_LEN, len, ack = __builtin_bswap32(hdr->ack);
+	uint32_t wnd = __builtin_bswap16(hdr->wnd), tsval = 0;
 	struct net_tcps *t = &stack->tcp;
 
 	if (unlikely(c->state != TCPS_ESTABLISHED) || unlikely(c->ca) || unlikely(c->dupacks) ||
@@ -60,10 +61,12 @@ static inline bool fast(struct net_stack *stack, struct tcp_conn *c, struct net_
 		    unlikely(opts->word != __builtin_bswap32(TCP_OPT_TS_WORD)) ||
 		    unlikely(seq_lt(__builtin_bswap32(opts->tsval), c->ts_recent)))
 			return false;
+		tsval = __builtin_bswap32(opts->tsval);
 	} else if (unlikely(hdr->off != hdr_len << 2)) {
 		return false;
 	}
 	len = pkt->seg.len - hdr_len;
+	/* the header is read: the packet may go */
 	if (len) {
 		if (unlikely(c->rq.ooo) || unlikely(c->rcv_shut) || unlikely(c->fin_early) ||
 		    unlikely((int32_t)(c->rcv_edge - c->rcv_nxt) < (int32_t)len))
@@ -75,25 +78,25 @@ static inline bool fast(struct net_stack *stack, struct tcp_conn *c, struct net_
 			tcp_ack_now(c);
 			return true;
 		}
-	} else if (ack == c->snd_una) { /* a duplicate, or news of the window */
-		return false;
+	} else {
+		if (ack == c->snd_una) /* a duplicate, or news of the window */
+			return false;
+		net_put(stack, pkt->seg.mem);
 	}
 	stack->count[NET_C_TCP_FAST_PATH]++;
 	if (c->ts_on && c->rcv_nxt == c->rcv_acked) {
-		c->ts_recent = __builtin_bswap32(opts->tsval);
+		c->ts_recent = tsval;
 		c->ts_recent_s = t->s;
 	}
 	c->rcv_ms = t->ms;
-	c->snd_wnd = (uint32_t)__builtin_bswap16(hdr->wnd) << c->snd_wscale;
+	c->snd_wnd = wnd << c->snd_wscale;
 	c->snd_wl1 = c->rcv_nxt;
 	c->snd_wl2 = ack;
 	if (c->snd_wnd > c->snd_wnd_max)
 		c->snd_wnd_max = c->snd_wnd;
 	if (ack != c->snd_una)
 		tcp_acked_new(c, ack, NULL);
-	if (!len) {
-		net_put(stack, pkt->seg.mem); /* the header is read no more */
-	} else {
+	if (len) {
 		stack->count[NET_C_TCP_BYTES_IN] += len;
 		c->bytes_received += len;
 		c->rcv_nxt += len;

@@ -727,8 +727,8 @@ static int try_connect(struct end *e)
 		err = net_connect(e->sock, &peer);
 	if (err)
 		return err;
-	if (net_name(e->sock, &name) || !name.port)
-		world_fail(e->w, "h%d: connecting without a name", who(e));
+	if (net_name(e->sock, &name)) /* it has failed meanwhile, and will say so */
+		name.port = 0;
 	if (!e->side)
 		e->conn->client = name;
 	return 0;
