@@ -146,10 +146,25 @@ static inline void look_soon(struct catnip_ctx *cn)
 		cn->deadline = cn->base.os->now + TIMERS_LOOK;
 }
 
+/* On a private link the other process takes its connections with it. */
+static void look_at_link(struct catnip_ctx *cn)
+{
+	bool up = catnip_port_is_up(cn->port);
+	uint32_t losses = catnip_port_losses(cn->port);
+
+	if (unlikely(losses != cn->losses))
+		net_link_lost(cn->stack, ECONNRESET);
+	if (unlikely(up && (!cn->up || losses != cn->losses)))
+		net_link_back(cn->stack);
+	cn->up = up;
+	cn->losses = losses;
+}
+
 static void run_timers(struct catnip_ctx *cn)
 {
 	uint64_t now = cn->base.os->now;
 
+	look_at_link(cn);
 	cn->deadline = net_poll(cn->stack, now);
 	catnip_conns_look(cn);
 }

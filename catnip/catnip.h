@@ -40,6 +40,8 @@ struct catnip_ctx {
 	uint64_t cycles;	/* as of the last look at the clock */
 	bool busy;		/* the next pass has something to do without a packet */
 	bool armed;		/* the port's receive interrupt */
+	bool up;		/* the other end is there, as of the last look */
+	uint32_t losses;	/* of it, that have been dealt with */
 	uint64_t *count;	/* enum catnip_count */
 	uint64_t *net_count;	/* enum net_count */
 	struct catnip_queue **origins; /* by libos_buf.origin; 0 is nobody */

@@ -82,6 +82,7 @@ struct catnip_port {
 	uint32_t retry_ms;
 	struct eal_job call;
 	bool calling;
+	uint32_t n_losses;	/* of the peer */
 };
 
 static inline bool port_enter(struct catnip_port *port)

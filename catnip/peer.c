@@ -31,6 +31,7 @@ static void came(struct catnip_port *port)
 /* What the driver had is lost, and it does not give it back (22.11). */
 static void went(struct catnip_port *port)
 {
+	port->n_losses += port->up;
 	port->up = false;
 	atomic_store(&port->gate.up, false);
 	log_debug("catnip: %s: the peer has gone", port->link.vdev);

@@ -640,6 +640,11 @@ bool catnip_port_is_up(struct catnip_port *port)
 	return !port->gated || port->up;
 }
 
+uint32_t catnip_port_losses(const struct catnip_port *port)
+{
+	return port->n_losses;
+}
+
 /* ---- memory for the program's buffers */
 
 enum mem_kind {

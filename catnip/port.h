@@ -56,6 +56,8 @@ bool catnip_port_is_private(const struct catnip_port *port);
 bool catnip_port_loops(const struct catnip_port *port);
 /* Whether the other end is there (memif: connected). */
 bool catnip_port_is_up(struct catnip_port *port);
+/* How often it has gone; what it had sent was given out before. */
+uint32_t catnip_port_losses(const struct catnip_port *port);
 
 /* Up to CATNIP_BURST packets, each with one reference. */
 uint32_t catnip_port_receive(struct catnip_port *port, struct net_pkt *pkts);

@@ -85,6 +85,9 @@ void catnip_connect_end(struct catnip_queue *s, int err)
 	struct libos_op *op = s->q.connect;
 	struct net_addr addr;
 
+	if (err == EHOSTUNREACH && catnip_port_is_private(catnip_ctx(s)->port))
+		err = ECONNREFUSED; /* addresses are names: nobody has it */
+
 	s->q.connect = NULL;
 	s->q.state = LIBOS_CONNECTED;
 	if (err) {

@@ -354,3 +354,31 @@ int net_neigh_add(struct net_stack *stack, const struct net_ip *ip, const uint8_
 		net_timer_arm(stack, &n->timer, after_ms(stack, 1));
 	return 0;
 }
+
+void net_neighs_forget(struct net_stack *stack)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &stack->neigh.all) {
+		struct net_neigh *n = container_of(pos, struct net_neigh, link);
+
+		if (n->state != NET_NEIGH_STATIC && !n->waiting)
+			drop(stack, n);
+	}
+}
+
+void net_neighs_ask(struct net_stack *stack)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &stack->neigh.all) {
+		struct net_neigh *n = container_of(pos, struct net_neigh, link);
+
+		if (n->state == NET_NEIGH_FAILED)
+			n->state = NET_NEIGH_INCOMPLETE;
+		if (n->state != NET_NEIGH_INCOMPLETE)
+			continue;
+		n->tries = 0;
+		ask(stack, n);
+	}
+}

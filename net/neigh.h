@@ -68,6 +68,10 @@ int net_neigh_wait(struct net_stack *stack, struct net_neigh *n, struct net_out 
 /* ip has told its address. create: make an entry if there is none. */
 void net_neigh_confirm(struct net_stack *stack, const struct net_ip *ip, const uint8_t mac[6],
 		       bool create);
+/* All that are not static and nobody waits for. */
+void net_neighs_forget(struct net_stack *stack);
+/* Asks again for those that are waited for, from the start. */
+void net_neighs_ask(struct net_stack *stack);
 
 /* ARP */
 void net_arp_input(struct net_stack *stack, const uint8_t *data, uint32_t len);

@@ -105,6 +105,15 @@ int net_route_add(struct net_stack *stack, const struct net_ip *net, unsigned pr
 /* A static ARP entry: never asked for, never replaced. */
 int net_neigh_add(struct net_stack *stack, const struct net_ip *ip, const uint8_t mac[6]);
 
+/*
+ * A link with one other end, for embedders that know of it. Lost: whoever was there
+ * has gone, and what was connected over it with him: all but what is only being
+ * opened by us fails with err, and hardware addresses are forgotten. Back: what waits
+ * for an address asks for it again.
+ */
+void net_link_lost(struct net_stack *stack, int err);
+void net_link_back(struct net_stack *stack);
+
 /* ---- packets and time */
 
 /* The stack takes over the reference of each packet. */

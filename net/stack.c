@@ -76,6 +76,19 @@ void net_stack_free(struct net_stack *stack)
 	free(stack);
 }
 
+/* ---- the link */
+
+void net_link_lost(struct net_stack *stack, int err)
+{
+	net_neighs_forget(stack);
+	net_tcp_link_lost(stack, err);
+}
+
+void net_link_back(struct net_stack *stack)
+{
+	net_neighs_ask(stack);
+}
+
 /* ---- packets */
 
 void net_input(struct net_stack *stack, uint64_t now, struct net_pkt *pkts, uint32_t n)

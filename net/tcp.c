@@ -144,3 +144,29 @@ void net_tcp_unreachable(struct net_stack *stack, const struct net_addr *local,
 	else
 		c->soft_error = (uint8_t)err;
 }
+
+/* ---- the link */
+
+static bool goes_with_the_link(const struct tcp_conn *c)
+{
+	return c->in_flow && c->state != TCPS_SYN_SENT &&
+	       !net_local_has(tcp_stack(c), &c->s.peer.ip);
+}
+
+static void fail_those(struct list *conns, int err)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, conns) {
+		struct tcp_conn *c = container_of(pos, struct tcp_conn, all);
+
+		if (goes_with_the_link(c))
+			tcp_conn_fail(c, err);
+	}
+}
+
+void net_tcp_link_lost(struct net_stack *stack, int err)
+{
+	fail_those(&stack->tcp.all, err);
+	fail_those(&stack->tcp.reported, err);
+}

@@ -199,7 +199,7 @@ int net_tcp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n)
 
 static int nothing_to_receive(const struct tcp_conn *c, struct net_seg *seg_out)
 {
-	if (c->cause)
+	if (c->cause && !c->fin_rcvd) /* which takes nothing from the end that had come */
 		return c->cause;
 	if (c->rcv_shut || c->fin_rcvd) {
 		*seg_out = (struct net_seg){ NULL };

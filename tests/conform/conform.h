@@ -166,6 +166,9 @@ int run_captured(void (*f)(void *arg), void *arg, char *err_out, size_t len);
 unsigned count_lines(const char *text);
 /* Number of open descriptors of this process. */
 unsigned count_fds(void);
+/* The same where there is no instance, once there has been one: what a device's
+ * library keeps for the process is there. */
+unsigned count_fds_after_one(void);
 /* Calls rows(-1) to count and makes a case of each: see CASE(). */
 void add_rows(TCase *tc, const TTest *test, int (*rows)(int row));
 
