@@ -4,12 +4,6 @@
 
 #include "net/netdev.h"
 
-static uint64_t add_carry(uint64_t sum, uint64_t word)
-{
-	sum += word;
-	return sum + (sum < word);
-}
-
 /* Words of 8 bytes; the upper half of the sum collects the carries, which go around
  * to the end. */
 static inline uint64_t add_words(uint64_t sum, const uint8_t **p, size_t *len)
@@ -28,20 +22,31 @@ static inline uint64_t add_words(uint64_t sum, const uint8_t **p, size_t *len)
 		memcpy(w, *p, sizeof(w[0]));
 		wide += w[0];
 	}
-	return add_carry((uint64_t)wide, (uint64_t)(wide >> 64));
+	return net_csum_join((uint64_t)wide, (uint64_t)(wide >> 64));
+}
+
+/* The last bytes, fewer than 8, as if zeroes came behind. */
+static uint64_t last_bytes(const uint8_t *p, size_t len)
+{
+	uint8_t bytes[8] = { 0 };
+	uint64_t w;
+
+	if (len & 4)
+		memcpy(bytes, p, 4);
+	if (len & 2)
+		memcpy(bytes + (len & 4), p + (len & 4), 2);
+	if (len & 1)
+		bytes[len - 1] = p[len - 1];
+	memcpy(&w, bytes, sizeof(w));
+	return w;
 }
 
 uint64_t net_csum_add(uint64_t sum, const void *data, size_t len)
 {
 	const uint8_t *p = data;
-	uint64_t last = 0;
 
 	sum = add_words(sum, &p, &len);
-	if (len) {
-		memcpy(&last, p, len);
-		sum = add_carry(sum, last);
-	}
-	return sum;
+	return len ? net_csum_join(sum, last_bytes(p, len)) : sum;
 }
 
 /* A piece that begins at an odd place counts with its bytes swapped (RFC 1071 2B). */
@@ -55,7 +60,7 @@ uint64_t net_csum_segs(uint64_t sum, const struct net_out *out)
 
 		if (at & 1)
 			part = __builtin_bswap16(net_csum_fold(part));
-		sum = add_carry(sum, part);
+		sum = net_csum_join(sum, part);
 		at += seg->len;
 	}
 	return sum;

@@ -16,26 +16,38 @@ uint64_t net_csum_add(uint64_t sum, const void *p, size_t len);
 /* Adds the payload of a packet, which may start at an odd place. */
 uint64_t net_csum_segs(uint64_t sum, const struct net_out *out);
 
+/* Two sums, each of whole words of 16 bits. */
+static inline uint64_t net_csum_join(uint64_t a, uint64_t b)
+{
+	a += b;
+	return a + (a < b);
+}
+
 static inline uint16_t net_csum_fold(uint64_t sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);		/* 33 bits */
-	sum = (sum & 0xffff) + (sum >> 16);		/* 18 bits */
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
+	uint32_t half;
+
+	/* both halves are added in the upper one, the lower one's carry with them */
+	sum += sum << 32 | sum >> 32;
+	half = (uint32_t)(sum >> 32);
+	half += half << 16 | half >> 16;
+	return (uint16_t)(half >> 16);
 }
 
 /* A protocol's header: whole words of 32 bits. */
 static inline uint64_t net_csum_header(const uint8_t *p, uint32_t len)
 {
-	uint64_t sum = 0;
-	uint32_t w;
+	uint64_t sum = 0, two;
+	uint32_t one;
 
-	for (uint32_t i = 0; i < len; i += sizeof(w)) {
-		memcpy(&w, p + i, sizeof(w));
-		sum += w;
+	for (; len >= sizeof(two); len -= (uint32_t)sizeof(two), p += sizeof(two)) {
+		memcpy(&two, p, sizeof(two));
+		sum = net_csum_join(sum, two);
 	}
-	return sum;
+	if (!len)
+		return sum;
+	memcpy(&one, p, sizeof(one));
+	return net_csum_join(sum, one);
 }
 
 /* What goes into the field. */

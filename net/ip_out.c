@@ -39,7 +39,7 @@ static inline void l4_checksum(const struct net_path *path, struct net_out *out,
 		return;
 	}
 	*field = 0;
-	sum += net_csum_header(out->hdr, out->l4_len);
+	sum = net_csum_join(sum, net_csum_header(out->hdr, out->l4_len));
 	*field = net_csum_finish(out->len ? net_csum_segs(sum, out) : sum);
 	if (unlikely(!*field) && proto == NET_IPPROTO_UDP)
 		*field = 0xffff; /* RFC 768: 0 says that there is none */
@@ -54,27 +54,34 @@ static inline uint16_t ip_id(struct net_stack *stack, uint32_t src, uint32_t dst
 	return stack->ip.ids[h >> (64 - NET_IP_IDS_BITS)]++;
 }
 
+/* In front of out->hdr, which stays where it is. What may not be cut needs no
+ * identification (RFC 6864 4.1). */
 static inline void ip_header(struct net_stack *stack, const struct net_path *path,
-			     struct net_out *out, uint8_t proto, uint8_t tos, uint16_t frag)
+			     struct net_out *out, uint8_t proto, uint8_t tos, bool may_fragment)
 {
-	uint32_t src = net_ip_v4(&path->src), dst = net_ip_v4(&path->dst);
-	uint32_t id = ip_id(stack, src, dst);
-	uint32_t w[5];
+	uint32_t src = net_ip_v4(&path->src), dst = net_ip_v4(&path->dst), w[5];
+	struct net_ip_hdr *ip = (struct net_ip_hdr *)(out->hdr - NET_IP_LEN);
 
-	out->hdr -= NET_IP_LEN;
-	out->hdr_len += NET_IP_LEN;
-	out->l3_len = NET_IP_LEN;
-	w[0] = __builtin_bswap32(0x45000000 | (uint32_t)tos << 16 | (out->hdr_len + out->len));
-	w[1] = __builtin_bswap32(id << 16 | frag);
+	w[0] = __builtin_bswap32(0x45000000 | (uint32_t)tos << 16 |
+				 (NET_IP_LEN + out->hdr_len + out->len));
+	w[1] = __builtin_bswap32(may_fragment ? (uint32_t)ip_id(stack, src, dst) << 16 :
+						NET_IP_DF);
 	w[2] = __builtin_bswap32(NET_IP_TTL << 24 | (uint32_t)proto << 16);
 	w[3] = src;
 	w[4] = dst;
-	memcpy(out->hdr, w, sizeof(w));
+	memcpy(ip, w, sizeof(w));
 	if (stack->dev->caps & NET_DEV_IP_CSUM)
 		out->flags |= NET_OUT_IP_CSUM;
 	else
-		((struct net_ip_hdr *)out->hdr)->csum =
-			net_csum_finish((uint64_t)w[0] + w[1] + w[2] + w[3] + w[4]);
+		ip->csum = net_csum_finish((uint64_t)w[0] + w[1] + w[2] + w[3] + w[4]);
+}
+
+/* The IP header is part of it now. */
+static void ip_header_push(struct net_out *out)
+{
+	out->hdr -= NET_IP_LEN;
+	out->hdr_len += NET_IP_LEN;
+	out->l3_len = NET_IP_LEN;
 }
 
 /* ---- fragments */
@@ -180,6 +187,7 @@ void net_ip_send(struct net_stack *stack, struct net_out *out, const uint8_t *ma
 static slow_path int output_slow(struct net_stack *stack, struct net_path *path,
 				 struct net_out *out)
 {
+	ip_header_push(out);
 	if (path->gen != stack->ip.gen) { /* something has changed: look again */
 		int err = net_path_find(stack, &path->src, &path->dst, path);
 
@@ -203,10 +211,10 @@ static slow_path int output_slow(struct net_stack *stack, struct net_path *path,
 		net_out_drop(stack, out);
 		return EHOSTUNREACH;
 	}
-	if (!net_neigh_usable(path->neigh))
+	if (!path->neigh->usable)
 		return net_neigh_wait(stack, path->neigh, out);
 	path->neigh->used = true;
-	net_ip_send(stack, out, path->neigh->mac);
+	net_ip_send(stack, out, path->neigh->eth.dst);
 	return 0;
 }
 
@@ -217,7 +225,7 @@ static slow_path int output_long(struct net_stack *stack, struct net_path *path,
 {
 	if (!path->loop)
 		l4_checksum(path, out, proto, 0);
-	ip_header(stack, path, out, proto, tos, 0);
+	ip_header(stack, path, out, proto, tos, true);
 	return output_slow(stack, path, out);
 }
 
@@ -231,12 +239,15 @@ int net_ip_output(struct net_stack *stack, struct net_path *path, struct net_out
 		return output_long(stack, path, out, proto, tos);
 	if (likely(!path->loop))
 		l4_checksum(path, out, proto, stack->dev->caps);
-	ip_header(stack, path, out, proto, tos, may_fragment ? 0 : NET_IP_DF);
-	if (unlikely(path->gen != stack->ip.gen) || unlikely(!neigh) ||
-	    unlikely(!net_neigh_usable(neigh)))
+	ip_header(stack, path, out, proto, tos, may_fragment);
+	if (unlikely(path->gen != stack->ip.gen) || unlikely(!neigh) || unlikely(!neigh->usable))
 		return output_slow(stack, path, out);
 	neigh->used = true;
-	net_eth_header(out, neigh->mac, stack->dev->mac, NET_ETHERTYPE_IPV4);
+	out->hdr -= NET_IP_LEN + NET_ETH_LEN;
+	out->hdr_len += NET_IP_LEN + NET_ETH_LEN;
+	out->l2_len = NET_ETH_LEN;
+	out->l3_len = NET_IP_LEN;
+	memcpy(out->hdr, &neigh->eth, NET_ETH_LEN);
 	net_out_queue(stack, out);
 	return 0;
 }

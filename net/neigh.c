@@ -102,12 +102,19 @@ static bool waiting_send(struct net_stack *stack, struct net_neigh *n)
 		w = waiting_take(stack, n);
 		out_copy(out, &w->out);
 		free(w);
-		net_ip_send(stack, out, n->mac);
+		net_ip_send(stack, out, n->eth.dst);
 	}
 	return true;
 }
 
 /* ---- entries */
+
+static void state_set(struct net_neigh *n, enum net_neigh_state state)
+{
+	n->state = (uint8_t)state;
+	n->usable = state == NET_NEIGH_REACHABLE || state == NET_NEIGH_PROBING ||
+		    state == NET_NEIGH_STATIC;
+}
 
 static void drop(struct net_stack *stack, struct net_neigh *n)
 {
@@ -175,13 +182,13 @@ static void ask(struct net_stack *stack, struct net_neigh *n)
 	bool known = n->state == NET_NEIGH_PROBING;
 
 	n->tries++;
-	net_arp_request(stack, &n->ip, known ? n->mac : NULL);
+	net_arp_request(stack, &n->ip, known ? n->eth.dst : NULL);
 	net_timer_arm(stack, &n->timer, after_ms(stack, stack->config.arp_retry_ms));
 }
 
 static void probe(struct net_stack *stack, struct net_neigh *n)
 {
-	n->state = NET_NEIGH_PROBING;
+	state_set(n, NET_NEIGH_PROBING);
 	n->tries = 0;
 	ask(stack, n);
 }
@@ -191,7 +198,7 @@ static void reachable_over(struct net_stack *stack, struct net_neigh *n)
 	if (n->used)
 		probe(stack, n);
 	else
-		n->state = NET_NEIGH_STALE;
+		state_set(n, NET_NEIGH_STALE);
 }
 
 static void unanswered(struct net_stack *stack, struct net_neigh *n)
@@ -200,12 +207,12 @@ static void unanswered(struct net_stack *stack, struct net_neigh *n)
 		ask(stack, n);
 	} else if (n->state == NET_NEIGH_PROBING) {
 		/* perhaps somebody else has the address now */
-		n->state = NET_NEIGH_INCOMPLETE;
+		state_set(n, NET_NEIGH_INCOMPLETE);
 		n->tries = 0;
 		ask(stack, n);
 	} else {
 		stack->count[NET_C_ARP_FAILED]++;
-		n->state = NET_NEIGH_FAILED;
+		state_set(n, NET_NEIGH_FAILED);
 		net_timer_arm(stack, &n->timer, after_ms(stack, stack->config.arp_retry_ms));
 		waiting_fail(stack, n);
 	}
@@ -215,7 +222,7 @@ static void fire(struct net_stack *stack, struct net_timer *timer)
 {
 	struct net_neigh *n = container_of(timer, struct net_neigh, timer);
 
-	if (n->waiting && net_neigh_usable(n)) { /* the ring was full */
+	if (n->waiting && n->usable) { /* the ring was full */
 		if (!waiting_send(stack, n)) {
 			net_timer_arm(stack, &n->timer, after_ms(stack, 1));
 			return;
@@ -257,6 +264,8 @@ static struct net_neigh *make(struct net_stack *stack, const struct net_ip *ip, 
 		return NULL;
 	}
 	n->ip = *ip;
+	memcpy(n->eth.src, stack->dev->mac, 6);
+	n->eth.type = __builtin_bswap16(NET_ETHERTYPE_IPV4);
 	n->waiting_end = &n->waiting;
 	net_timer_init(&n->timer, fire);
 	chain = chain_of(stack, ip);
@@ -278,7 +287,7 @@ struct net_neigh *net_neigh_find(struct net_stack *stack, const struct net_ip *i
 	}
 	n = make(stack, ip, true);
 	if (n) {
-		n->state = NET_NEIGH_INCOMPLETE;
+		state_set(n, NET_NEIGH_INCOMPLETE);
 		ask(stack, n);
 	}
 	return n;
@@ -331,8 +340,8 @@ void net_neigh_confirm(struct net_stack *stack, const struct net_ip *ip, const u
 		n = make(stack, ip, false);
 	if (!n)
 		return;
-	memcpy(n->mac, mac, 6);
-	n->state = NET_NEIGH_REACHABLE;
+	memcpy(n->eth.dst, mac, 6);
+	state_set(n, NET_NEIGH_REACHABLE);
 	n->used = false;
 	n->tries = 0;
 	net_timer_arm(stack, &n->timer,
@@ -347,8 +356,8 @@ int net_neigh_add(struct net_stack *stack, const struct net_ip *ip, const uint8_
 		n = make(stack, ip, true);
 	if (!n)
 		return ENOMEM;
-	memcpy(n->mac, mac, 6);
-	n->state = NET_NEIGH_STATIC;
+	memcpy(n->eth.dst, mac, 6);
+	state_set(n, NET_NEIGH_STATIC);
 	net_timer_disarm(&n->timer);
 	if (!waiting_send(stack, n))
 		net_timer_arm(stack, &n->timer, after_ms(stack, 1));

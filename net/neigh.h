@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "net/net.h"
 #include "net/timer.h"
+#include "net/wire.h"
 
 struct net_out;
 struct net_waiting;
@@ -27,9 +28,10 @@ enum net_neigh_state {
 };
 
 struct net_neigh {
-	uint8_t mac[6];
-	uint8_t state;		/* enum net_neigh_state */
+	struct net_eth_hdr eth; /* of an IP packet to it */
+	bool usable;		/* packets may be sent to it now */
 	bool used;		/* since it was last confirmed */
+	uint8_t state;		/* enum net_neigh_state */
 	struct net_ip ip;
 	struct net_neigh *next;	/* of its hash chain */
 	struct list link;	/* of all, oldest first */
@@ -51,13 +53,6 @@ struct net_neighs {
 
 void net_neighs_init(struct net_stack *stack);
 void net_neighs_fini(struct net_stack *stack);
-
-/* Whether packets may be sent to mac now. */
-static inline bool net_neigh_usable(const struct net_neigh *n)
-{
-	return n->state == NET_NEIGH_REACHABLE || n->state == NET_NEIGH_PROBING ||
-	       n->state == NET_NEIGH_STATIC;
-}
 
 /* The entry of ip, made or brought to life and asked for if it has to be; NULL: the
  * table is full of static ones, or no memory. Others may go for it: ip.gen tells. */

@@ -94,12 +94,12 @@ void net_link_back(struct net_stack *stack)
 void net_input(struct net_stack *stack, uint64_t now, struct net_pkt *pkts, uint32_t n)
 {
 	stack->now = now;
-	for (uint32_t i = 0; i < n && i < AHEAD; i++)
+	stack->count[NET_C_RX_PACKETS] += n;
+	for (uint32_t i = 1; i < n && i < AHEAD; i++)
 		__builtin_prefetch(pkts[i].seg.data);
 	for (uint32_t i = 0; i < n; i++) {
 		if (i + AHEAD < n)
 			__builtin_prefetch(pkts[i + AHEAD].seg.data);
-		stack->count[NET_C_RX_PACKETS]++;
 		stack->count[NET_C_RX_BYTES] += pkts[i].seg.len;
 		if (likely(stack->dev->ethernet))
 			net_eth_input(stack, &pkts[i]);

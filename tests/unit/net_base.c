@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/config.h"
+#include "net/conf.h"
 #include "net/csum.h"
 #include "net/rand.h"
 #include "tests/unit/netbed.h"
