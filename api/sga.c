@@ -73,6 +73,16 @@ static slow_path int free_attend(struct libos *os, demi_sgarray_t *sga)
 	return err;
 }
 
+/* One that its backend wants back, or that somebody looks at. */
+static __attribute__((__noinline__)) int free_flagged(struct libos *os, struct libos_buf *buf)
+{
+	if (unlikely(buf->flags & LIBOS_BUF_WATCHED))
+		libos_buf_debug_freed(os, buf);
+	buf->app--;
+	libos_buf_put(buf);
+	return call_end(os, 0);
+}
+
 /* The usual one: a buffer of our own, in the area that was found last, that
  * nobody waits for. */
 int demi_sgafree(demi_sgarray_t *sga)
@@ -85,8 +95,10 @@ int demi_sgafree(demi_sgarray_t *sga)
 	if (unlikely(!sga))
 		return free_other(os, sga);
 	buf = libos_buf_find_hot(os, sga->sga_buf, 1);
-	if (unlikely(!buf || buf->base != sga->sga_buf || buf->holds || buf->flags))
+	if (unlikely(!buf || buf->base != sga->sga_buf || buf->holds))
 		return free_other(os, sga);
+	if (buf->flags)
+		return free_flagged(os, buf);
 	buf->app--;
 	if (!--buf->refs)
 		libos_buf_give_back(buf);

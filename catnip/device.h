@@ -48,6 +48,7 @@ struct catnip_port {
 	bool up;		/* of a link with a peer: it is there */
 	bool gated;
 	bool chain;
+	bool sums;		/* checksums are computed and looked at */
 	uint8_t idle;		/* passes without a packet */
 	uint8_t looks;		/* until the link is looked at */
 	uint32_t rx_out_max;	/* that many may be out before copies are made */

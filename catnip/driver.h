@@ -27,6 +27,7 @@ struct driver {
 	bool keeps;		/* frees what was sent only in a later call */
 	bool gate;		/* its control thread takes things away (catnip/eal.h) */
 	bool is_private;	/* between two of us: all addresses are ours to bind */
+	bool memory;		/* nothing can be damaged on the way */
 	bool interrupt;		/* receive interrupts */
 	bool offloads;		/* its capabilities are to be believed */
 	uint16_t room;		/* bytes of the longest frame, 0: what the MTU asks for */

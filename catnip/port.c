@@ -42,6 +42,8 @@ struct ring_pair {
 };
 
 /* EAL's ports are the process's, so is who has which. */
+const char *const catnip_checksums[] = { "auto", "always", NULL };
+
 static struct {
 	pthread_mutex_t lock;
 	bool listed;
@@ -350,6 +352,10 @@ static void offloads_choose(struct catnip_port *port, const struct rte_eth_dev_i
 		port->offloads |= all[i].tx;
 		port->dev.caps |= all[i].cap;
 	}
+	port->sums = !port->drv->memory || libos_settings_choice(port->os->settings,
+								 "catnip.checksums") != 0;
+	if (!port->sums)
+		port->dev.caps |= NET_DEV_IP_CSUM | NET_DEV_TCP_CSUM | NET_DEV_UDP_CSUM;
 	port->chain = port->drv->chain;
 	if (port->drv->offloads && !(info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS))
 		port->chain = false;

@@ -32,9 +32,14 @@ struct libos;
 	{ .name = "catnip.hugepages", .type = LIBOS_KEY_BOOL, .def = "no" }, \
 	{ .name = "catnip.rx_buffers", .type = LIBOS_KEY_INT, .def = "2048", \
 	  .min = 64, .max = 1 << 20 }, \
+	{ .name = "catnip.checksums", .type = LIBOS_KEY_CHOICE, .def = "auto", \
+	  .choices = catnip_checksums }, \
 	{ .name = "catnip.pcap", .type = LIBOS_KEY_STRING, .env = "CLOWDER_PCAP" }
 
 struct catnip_port;
+
+/* auto: not where the link is memory; always */
+extern const char *const catnip_checksums[];
 
 /*
  * Starts EAL if nobody has, and takes the next port or queue that no instance has.

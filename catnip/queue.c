@@ -230,8 +230,10 @@ static void popped(struct catnip_queue *s, struct libos_op *op, const struct net
 	struct libos_buf *buf = catnip_buf(seg->mem);
 	struct sockaddr_in sin;
 
-	if (likely(buf))
+	if (likely(buf)) {
 		charge(s, buf, seg->pinned);
+		op->os->hot_buf = buf;
+	}
 	from = buf ? from : NULL;
 	if (from)
 		sin = catnip_sin(from);

@@ -9,11 +9,13 @@
 
 #define IDLE_PASSES 16u	/* until the driver is asked for what it has sent */
 
-static uint32_t flags_of(const struct rte_mbuf *m)
+static inline uint32_t flags_of(const struct catnip_port *port, const struct rte_mbuf *m)
 {
 	uint64_t ip = m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
 	uint64_t l4 = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 
+	if (!port->sums)
+		return NET_PKT_IP_GOOD | NET_PKT_L4_GOOD;
 	return (ip == RTE_MBUF_F_RX_IP_CKSUM_GOOD ? NET_PKT_IP_GOOD : 0) |
 	       (ip == RTE_MBUF_F_RX_IP_CKSUM_BAD ? NET_PKT_IP_BAD : 0) |
 	       (l4 == RTE_MBUF_F_RX_L4_CKSUM_GOOD ? NET_PKT_L4_GOOD : 0) |
@@ -35,7 +37,7 @@ static bool copy_in(struct catnip_port *port, struct rte_mbuf *m, struct net_pkt
 		return false;
 	}
 	port->count[m->nb_segs > 1 ? PORT_C_RX_JOINED : PORT_C_RX_COPIED] += m->pkt_len;
-	pkt->flags = flags_of(m);
+	pkt->flags = flags_of(port, m);
 	for (struct rte_mbuf *s = m; s && off + s->data_len <= m->pkt_len; s = s->next) {
 		rte_memcpy(buf->base + off, rte_pktmbuf_mtod(s, void *), s->data_len);
 		off += s->data_len;
@@ -56,7 +58,7 @@ static bool take(struct catnip_port *port, struct rte_mbuf *m, struct net_pkt *p
 		     m->data_len > port->rx.room))
 		return copy_in(port, m, pkt);
 	buf = pool_give_out(&port->rx, m);
-	pkt->flags = flags_of(m);
+	pkt->flags = flags_of(port, m);
 	pkt->seg = (struct net_seg){ .mem = catnip_net_mem(buf), .data = buf->base,
 				     .len = buf->len, .pinned = port->rx.stride };
 	return true;

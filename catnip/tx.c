@@ -199,7 +199,7 @@ static struct rte_mbuf *build(struct catnip_port *port, const struct net_out *ou
 	memcpy(rte_pktmbuf_mtod(m, void *), out->hdr, out->hdr_len);
 	m->data_len = out->hdr_len;
 	m->pkt_len = out->hdr_len;
-	if (out->flags)
+	if (out->flags && port->sums)
 		offload(m, out);
 	if (port->chain)
 		ok = payload_chain(port, m, out, &done);

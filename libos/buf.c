@@ -101,10 +101,12 @@ void libos_area_del(struct libos *os, struct libos_area *area)
 
 /* Stands for "none found yet": nothing lies in it. */
 static struct libos_area no_area;
+static struct libos_buf no_buf;
 
 void libos_area_forget(struct libos *os)
 {
 	os->hot_area = &no_area;
+	os->hot_buf = &no_buf;
 }
 
 struct libos_buf *libos_buf_find(struct libos *os, const void *addr, uint32_t len)

@@ -46,6 +46,7 @@ struct libos {
 	int32_t fast_waits;	/* left until a wait makes a pass over the devices */
 	/* counted here, shown in each pass */
 	uint64_t n_pushes, n_waits, push_bytes, n_pops, n_others;
+	struct libos_buf *hot_buf; /* of others' memory, popped last; never NULL */
 	struct libos_area *hot_area; /* the last one that was found; never NULL */
 	struct libos_queues queues;
 	struct libos_ops ops;
@@ -146,7 +147,7 @@ static inline struct libos_area *libos_area_find(const struct libos *os, const v
 struct libos_buf *libos_buf_find(struct libos *os, const void *addr, uint32_t len);
 
 /* The same for a segment that is not empty, only in the area that was found
- * last: NULL may mean that it has to be looked for. */
+ * last, or in what was popped last: NULL may mean that it has to be looked for. */
 static inline struct libos_buf *libos_buf_find_hot(const struct libos *os, const uint8_t *addr,
 						   uint32_t len)
 {
@@ -155,8 +156,12 @@ static inline struct libos_buf *libos_buf_find_hot(const struct libos *os, const
 	uint64_t i = (uint64_t)(addr - area->base) >> area->shift;
 	int64_t room;
 
-	if (unlikely(i >= area->n_carved))
-		return NULL;
+	if (i >= area->n_carved) {
+		buf = os->hot_buf;
+		if (unlikely((uint64_t)(addr - buf->base) + len > buf->len))
+			return NULL;
+		return likely(buf->app) ? buf : NULL;
+	}
 	buf = &area->bufs[i];
 	room = (int64_t)buf->len - (addr - buf->base);
 	return likely(buf->app && room > (int64_t)(len - 1u)) ? buf : NULL;
