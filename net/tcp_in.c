@@ -237,9 +237,11 @@ static bool ack_is_acceptable(const struct tcp_conn *c, uint32_t ack)
 	return seq_leq(ack, c->snd_max) && seq_geq(ack, c->snd_una - c->snd_wnd_max);
 }
 
-static void update_window(struct tcp_conn *c, const struct tcp_in *in, uint32_t wnd)
+/* What acknowledges more was sent later, wherever it stands in the peer's data; without
+ * that the window would keep its size and move on. */
+static void update_window(struct tcp_conn *c, const struct tcp_in *in, uint32_t wnd, bool news)
 {
-	if (!seq_lt(c->snd_wl1, in->seq) &&
+	if (!news && !seq_lt(c->snd_wl1, in->seq) &&
 	    !(c->snd_wl1 == in->seq && seq_leq(c->snd_wl2, in->ack)))
 		return;
 	if (wnd && !c->snd_wnd && c->purpose == TCP_FOR_PERSIST)
@@ -261,6 +263,7 @@ static bool is_duplicate(const struct tcp_conn *c, const struct tcp_in *in, uint
 static bool ack_arrived(struct tcp_conn *c, const struct tcp_in *in)
 {
 	uint32_t wnd = in->wnd << c->snd_wscale;
+	bool news;
 
 	if (c->state == TCPS_SYN_RECEIVED && !syn_acknowledged(c, in))
 		return false;
@@ -273,11 +276,12 @@ static bool ack_arrived(struct tcp_conn *c, const struct tcp_in *in)
 		c->retries = 0;
 	if (seq_lt(in->ack, c->snd_una))
 		return true;
-	if (in->ack != c->snd_una)
+	news = in->ack != c->snd_una;
+	if (news)
 		tcp_acked_new(c, in->ack, in);
 	else if (is_duplicate(c, in, wnd))
 		tcp_acked_dup(c);
-	update_window(c, in, wnd);
+	update_window(c, in, wnd, news);
 	return true;
 }
 

@@ -231,6 +231,7 @@ static void check_peek(struct end *e)
 
 static void echo_on(struct end *e);
 
+/* Leaves when there is no more, or nothing more is wanted now. */
 static void pop_all(struct end *e)
 {
 	while (may_read(e)) {
@@ -239,11 +240,10 @@ static void pop_all(struct end *e)
 
 		if (e->plan->peeks && rnd_one_in(&e->rnd, 4)) {
 			check_peek(e);
-			if (e->state != END_OPEN)
+			echo_on(e);
+			if (!may_read(e))
 				return;
 		}
-		if (!may_read(e))
-			break;
 		err = net_recv(e->sock, &seg, NULL);
 		if (err == EAGAIN)
 			return;
@@ -729,8 +729,13 @@ static int try_connect(struct end *e)
 		return err;
 	if (net_name(e->sock, &name)) /* it has failed meanwhile, and will say so */
 		name.port = 0;
-	if (!e->side)
-		e->conn->client = name;
+	if (e->side)
+		return 0;
+	if (conn_may_be_mistaken(e->conn, &name)) {
+		net_connect_cancel(e->sock);
+		return EADDRINUSE;
+	}
+	e->conn->client = name;
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "tests/sim/world.h"
 
 #define CONNS_MOST 60u
+#define MISTAKEN_NS (20 * NSEC_PER_SEC)
 
 const char *const flow_kind_names[FLOW_KINDS] = {
 	"polite", "rude", "refused", "nobody", "cancelled", "crossed",
@@ -53,6 +54,25 @@ struct conn *conn_find(struct world *w, const struct host *server, uint16_t port
 				return c;
 	}
 	return NULL;
+}
+
+bool conn_may_be_mistaken(const struct conn *c, const struct net_addr *client)
+{
+	const struct flow_plan *p = &c->flow->plan;
+	const struct world *w = c->flow->w;
+
+	for (uint32_t i = 0; i < w->n_flows && client->port; i++) {
+		const struct flow *f = &w->flows[i];
+
+		if (f->plan.port != p->port || f->plan.server != p->server)
+			continue;
+		for (const struct conn *o = f->conns; o; o = o->next)
+			if (o != c && o->client.port == client->port &&
+			    net_ip_equal(&o->client.ip, &client->ip) &&
+			    o->progress + MISTAKEN_NS > w->events.now)
+				return true;
+	}
+	return false;
 }
 
 /* ---- attempts */
@@ -152,10 +172,12 @@ static void describe(const struct conn *c, char *text, size_t size)
 		if (!e)
 			continue;
 		n += (size_t)snprintf(text + n, size - n, "; %s state %d, pushed %" PRIu64
-				      " popped %" PRIu64 " of %" PRIu64 "%s%s%s %s",
+				      " popped %" PRIu64 " of %" PRIu64 "%s%s%s%s %s",
 				      side ? "server" : "client", e->state, e->pushed, e->popped,
 				      e->plan->total, e->eof ? " eof" : "", e->shut ? " shut" : "",
-				      e->blocked ? " blocked" : "", e->err ? strerror(e->err) : "");
+				      e->blocked ? " blocked" : "",
+				      e->echo.mem ? " echoing" : "",
+				      e->err ? strerror(e->err) : "");
 		if (e->sock && n < size)
 			n += (size_t)snprintf(text + n, size - n, " (readable %" PRIu64
 					      " unacked %" PRIu64 ")", net_bytes_readable(e->sock),

@@ -152,6 +152,9 @@ void conn_end_done(struct conn *c);
 struct conn *conn_find(struct world *w, const struct host *server, uint16_t port,
 		       const struct net_addr *client);
 
+/* Whether a server that accepts one from this address may take it for an older one. */
+bool conn_may_be_mistaken(const struct conn *c, const struct net_addr *client);
+
 /* ---- ends */
 
 struct end *end_new(struct world *w, struct host *host, struct conn *conn, uint32_t side,

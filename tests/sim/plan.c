@@ -154,8 +154,8 @@ static void config_sizes(struct maker *m, struct host_plan *h, struct config *c)
 		set(c, " ts_tick_us=%u", PICK(m, 1, 10, 100, 10000, 100000));
 	if (rnd_one_in(&m->r, 10))
 		set(c, " half_open=%u", 1 + rnd_below(&m->r, 8));
-	if (rnd_one_in(&m->r, 8))
-		set(c, " port_min=40000 port_max=%u", 40002 + rnd_below(&m->r, 60));
+	if (rnd_one_in(&m->r, 8) && m->theme != THEME_CROWD)
+		set(c, " port_min=40000 port_max=%u", 40010 + rnd_below(&m->r, 60));
 }
 
 static void config_ip(struct maker *m, struct config *c)

@@ -57,16 +57,16 @@ static void garble(struct job *j, struct frame *f)
 		f->payload[i] = (uint8_t)rnd_u64(&j->t->rnd);
 }
 
-/* Outside every window, on either side. */
+/* Outside every window; what comes of two such boxes, one behind the other, is too. */
 static uint32_t far(struct job *j)
 {
-	return (UINT32_C(1) << 30) + rnd_below(&j->t->rnd, UINT32_C(1) << 31);
+	return (UINT32_C(1) << 29) + rnd_below(&j->t->rnd, UINT32_C(1) << 30);
 }
 
-/* So much later, as numbers that wrap go, that nobody has come there. */
+/* So much later, as numbers that wrap go, that nobody has come there; twice, too. */
 static uint32_t ahead(struct job *j)
 {
-	return (UINT32_C(1) << 28) + rnd_below(&j->t->rnd, UINT32_C(1) << 30);
+	return (UINT32_C(1) << 28) + rnd_below(&j->t->rnd, UINT32_C(1) << 29);
 }
 
 static void resize(struct net_mem *m, struct frame *f, uint32_t l4_len)
@@ -244,7 +244,7 @@ static void bad_options(struct job *j, struct frame *f)
 	for (uint32_t i = 0; i < n; i++)
 		opts[i] = (uint8_t)rnd_below(&j->t->rnd, 12);
 	garble(j, f);
-	put32(f->l4 + 4, f->seq - far(j));
+	put32(f->l4 + 4, f->seq + far(j));
 }
 
 static bool beside(struct job *j, enum tamper_kind kind)
