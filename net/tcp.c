@@ -65,6 +65,24 @@ void net_tcps_fini(struct net_stack *stack)
 	net_slab_fini(&t->conns);
 }
 
+/* The first segment is a SYN until that is acknowledged. */
+static void unblock(struct tcp_conn *c)
+{
+	int err;
+
+	list_del(&c->link);
+	c->blocked = false;
+	if (c->state == TCPS_SYN_SENT || c->state == TCPS_SYN_RECEIVED) {
+		err = c->rtx_wanted ? tcp_out_syn(c) : 0;
+		if (err && c->state == TCPS_SYN_SENT)
+			tcp_conn_fail(c, err);
+		return;
+	}
+	if (c->rtx_wanted)
+		tcp_out_retransmit(c);
+	tcp_output(c);
+}
+
 void net_tcp_resume(struct net_stack *stack)
 {
 	struct list *blocked = &stack->tcp.blocked, waiting;
@@ -82,11 +100,7 @@ void net_tcp_resume(struct net_stack *stack)
 			list_splice_tail(blocked, &waiting);
 			return;
 		}
-		list_del(&c->link);
-		c->blocked = false;
-		if (c->rtx_wanted)
-			tcp_out_retransmit(c);
-		tcp_output(c);
+		unblock(c);
 	}
 }
 

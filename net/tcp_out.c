@@ -355,9 +355,12 @@ int tcp_out_syn(struct tcp_conn *c)
 
 	syn_options(c, &opt);
 	len = tcp_opt_write_syn(opts, &opt);
-	out = net_out_new(tcp_stack(c), NET_TCP_LEN + len, true);
-	if (!out)
-		return 0; /* counted; the timer tries again */
+	out = net_out_new(tcp_stack(c), NET_TCP_LEN + len, false);
+	c->rtx_wanted = !out;
+	if (!out) {
+		block(c);
+		return 0;
+	}
 	hdr = (struct net_tcp_hdr *)out->hdr;
 	fill_header(hdr, &c->s.local, &c->s.peer, c->snd_una, answer ? c->rcv_nxt : 0);
 	hdr->off = (uint8_t)((NET_TCP_LEN + len) << 2);

@@ -14,7 +14,7 @@ struct tcp_in;
 void tcp_output(struct tcp_conn *c);
 /* The first segment again. */
 void tcp_out_retransmit(struct tcp_conn *c);
-/* SYN, or SYN,ACK, by the state. EHOSTUNREACH and the like. */
+/* SYN, or SYN,ACK, by the state; later if there is no room. EHOSTUNREACH and the like. */
 int tcp_out_syn(struct tcp_conn *c);
 /* An ACK at once; when there is no room it is owed. */
 void tcp_out_ack(struct tcp_conn *c);

@@ -137,6 +137,7 @@ void tcp_setup_established(struct tcp_conn *c, const struct tcp_in *in)
 	first_rtt(c, in);
 	c->snd_una = in->ack;
 	c->retries = 0;
+	c->rtx_wanted = false;
 	c->soft_error = 0;
 	c->snd_wnd = active ? in->wnd : in->wnd << c->snd_wscale;
 	c->snd_wl1 = in->seq;

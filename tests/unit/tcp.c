@@ -10,6 +10,7 @@ int main(void)
 	SRunner *sr = srunner_create(tcp_open_suite());
 	int failed;
 
+	srunner_add_suite(sr, tcp_crowd_suite());
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);

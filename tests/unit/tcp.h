@@ -11,5 +11,6 @@ Suite *tcp_close_suite(void);
 Suite *tcp_states_suite(void);
 Suite *tcp_queue_suite(void);
 Suite *tcp_link_suite(void);
+Suite *tcp_crowd_suite(void);
 
 #endif /* TESTS_UNIT_TCP_H */
