@@ -96,24 +96,60 @@ void net_icmp_reass_timeout(struct net_stack *stack, const struct net_ip *from,
 
 /* ---- errors that come in */
 
+/* Who sent what is quoted, and to whom. */
+struct sender {
+	struct net_addr local, peer;
+	uint8_t proto;
+	uint32_t seq;		/* TCP */
+};
+
+static struct sender sender_of(const uint8_t *quoted)
+{
+	const struct net_ip_hdr *ip = (const struct net_ip_hdr *)quoted;
+	const uint8_t *l4 = quoted + (quoted[0] & 0xfu) * 4;
+	struct sender s = { { net_ip4(ip->src), 0 }, { net_ip4(ip->dst), 0 }, ip->proto, 0 };
+
+	memcpy(&s.local.port, l4, 2);
+	memcpy(&s.peer.port, l4 + 2, 2);
+	memcpy(&s.seq, l4 + 4, 4);
+	s.seq = __builtin_bswap32(s.seq);
+	return s;
+}
+
+/* Whether it may be on its way now: who cannot see our packets cannot say so much
+ * (RFC 5927 7.2). */
+static bool has_sent(struct net_stack *stack, const struct sender *s)
+{
+	if (s->proto == NET_IPPROTO_TCP)
+		return net_tcp_has_sent(stack, &s->local, &s->peer, s->seq);
+	return s->proto == NET_IPPROTO_UDP &&
+	       net_port_find(stack, NET_UDP, &s->local, &s->peer);
+}
+
 void net_icmp_tell(struct net_stack *stack, const uint8_t *quoted, uint32_t len, int err,
 		   bool hard)
 {
 	const struct net_ip_hdr *ip = (const struct net_ip_hdr *)quoted;
-	uint32_t ip_len = (quoted[0] & 0xfu) * 4;
-	struct net_addr local = { net_ip4(ip->src), 0 }, peer = { net_ip4(ip->dst), 0 };
-	uint32_t seq;
+	struct sender s;
 
-	if (len < ip_len + 8 || ip->frag & __builtin_bswap16(NET_IP_OFFSET))
+	if (len < (quoted[0] & 0xfu) * 4 + 8 || ip->frag & __builtin_bswap16(NET_IP_OFFSET))
 		return;
-	memcpy(&local.port, quoted + ip_len, 2);
-	memcpy(&peer.port, quoted + ip_len + 2, 2);
-	if (ip->proto == NET_IPPROTO_UDP) {
-		net_udp_unreachable(stack, &local, &peer, err);
-	} else if (ip->proto == NET_IPPROTO_TCP) {
-		memcpy(&seq, quoted + ip_len + 4, 4);
-		net_tcp_unreachable(stack, &local, &peer, __builtin_bswap32(seq), err, hard);
-	}
+	s = sender_of(quoted);
+	if (s.proto == NET_IPPROTO_UDP)
+		net_udp_unreachable(stack, &s.local, &s.peer, err);
+	else if (s.proto == NET_IPPROTO_TCP)
+		net_tcp_unreachable(stack, &s.local, &s.peer, s.seq, err, hard);
+}
+
+static void shrink(struct net_stack *stack, const struct net_icmp_hdr *icmp,
+		   const uint8_t *quoted)
+{
+	const struct net_ip_hdr *ip = (const struct net_ip_hdr *)quoted;
+	struct sender s = sender_of(quoted);
+
+	if (has_sent(stack, &s))
+		net_ip_shrink(stack, ip->dst, __builtin_bswap16(icmp->seq),
+			      __builtin_bswap16(ip->len));
 }
 
 /* RFC 1122 3.2.2.1, 4.2.3.9; the errnos are Linux's. */
@@ -151,7 +187,6 @@ static bool quote_is_ours(const uint8_t *quoted, uint32_t len, const struct net_
 static void error_input(struct net_stack *stack, const struct net_icmp_hdr *icmp,
 			const uint8_t *quoted, uint32_t len, const struct net_ip_in *ip)
 {
-	const struct net_ip_hdr *sent = (const struct net_ip_hdr *)quoted;
 	bool hard = false;
 	int err = EHOSTUNREACH;
 
@@ -165,8 +200,7 @@ static void error_input(struct net_stack *stack, const struct net_icmp_hdr *icmp
 	else if (icmp->type == NET_ICMP_PARAM_PROBLEM)
 		err = EPROTO;
 	if (err == EMSGSIZE)
-		net_ip_shrink(stack, sent->dst, __builtin_bswap16(icmp->seq),
-			      __builtin_bswap16(sent->len));
+		shrink(stack, icmp, quoted);
 	net_icmp_tell(stack, quoted, len, err, hard);
 }
 

@@ -384,7 +384,7 @@ void net_neighs_ask(struct net_stack *stack)
 		struct net_neigh *n = container_of(pos, struct net_neigh, link);
 
 		if (n->state == NET_NEIGH_FAILED)
-			n->state = NET_NEIGH_INCOMPLETE;
+			state_set(n, NET_NEIGH_INCOMPLETE);
 		if (n->state != NET_NEIGH_INCOMPLETE)
 			continue;
 		n->tries = 0;

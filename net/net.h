@@ -108,8 +108,8 @@ int net_neigh_add(struct net_stack *stack, const struct net_ip *ip, const uint8_
 /*
  * A link with one other end, for embedders that know of it. Lost: whoever was there
  * has gone, and what was connected over it with him: all but what is only being
- * opened by us fails with err, and hardware addresses are forgotten. Back: what waits
- * for an address asks for it again.
+ * opened by us fails with err, and hardware addresses are forgotten. Back: our
+ * addresses are announced, and what waits for one asks for it again.
  */
 void net_link_lost(struct net_stack *stack, int err);
 void net_link_back(struct net_stack *stack);

@@ -86,6 +86,7 @@ void net_link_lost(struct net_stack *stack, int err)
 
 void net_link_back(struct net_stack *stack)
 {
+	net_announce(stack);
 	net_neighs_ask(stack);
 }
 

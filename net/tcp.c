@@ -138,15 +138,30 @@ static void path_shrank(struct tcp_conn *c)
 		tcp_out_retransmit(c);
 }
 
-void net_tcp_unreachable(struct net_stack *stack, const struct net_addr *local,
-			 const struct net_addr *peer, uint32_t seq, int err, bool hard)
+/* Whose segment that was, if it may be on its way still. */
+static struct tcp_conn *sender_of(struct net_stack *stack, const struct net_addr *local,
+				  const struct net_addr *peer, uint32_t seq)
 {
 	struct tcp_conn *c;
 
-	(void)hard; /* no error is, once a connection stands (RFC 5927 4) */
 	c = (struct tcp_conn *)(void *)tcp_flow_find(&stack->tcp.flow, &local->ip, &peer->ip,
 						     tcp_ports(local->port, peer->port));
-	if (!c || seq_lt(seq, c->snd_una) || seq_geq(seq, c->snd_max))
+	return c && seq_geq(seq, c->snd_una) && seq_lt(seq, c->snd_max) ? c : NULL;
+}
+
+bool net_tcp_has_sent(struct net_stack *stack, const struct net_addr *local,
+		      const struct net_addr *peer, uint32_t seq)
+{
+	return sender_of(stack, local, peer, seq) != NULL;
+}
+
+void net_tcp_unreachable(struct net_stack *stack, const struct net_addr *local,
+			 const struct net_addr *peer, uint32_t seq, int err, bool hard)
+{
+	struct tcp_conn *c = sender_of(stack, local, peer, seq);
+
+	(void)hard; /* no error is, once a connection stands (RFC 5927 4) */
+	if (!c)
 		return;
 	if (err == EMSGSIZE) {
 		if (tcp_conn_is_synchronized(c))

@@ -45,6 +45,9 @@ void net_tcp_input(struct net_stack *stack, struct net_pkt *pkt, const struct ne
  * err is its errno; hard: protocol or port unreachable (RFC 1122 4.2.3.9). */
 void net_tcp_unreachable(struct net_stack *stack, const struct net_addr *local,
 			 const struct net_addr *peer, uint32_t seq, int err, bool hard);
+/* Whether a segment that began there is on its way, as far as we know. */
+bool net_tcp_has_sent(struct net_stack *stack, const struct net_addr *local,
+		      const struct net_addr *peer, uint32_t seq);
 /* Those to others fail, but for connects that nobody has answered. */
 void net_tcp_link_lost(struct net_stack *stack, int err);
 /* Connections that waited for room in the ring go on. */
