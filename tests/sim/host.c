@@ -330,9 +330,11 @@ static void pass(void *who, void *what)
 	struct host *h = who;
 
 	(void)what;
-	if (!h->stack || h->w->events.now < h->wake_at)
+	if (h->w->events.now < h->wake_at)
 		return;
 	h->wake_at = UINT64_MAX;
+	if (!h->stack)
+		return;
 	h->n_passes++;
 	check_same_now(h);
 	do {

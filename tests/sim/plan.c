@@ -50,6 +50,9 @@ struct maker {
 	struct plan *p;
 	enum theme theme;
 	uint64_t cut_max;	/* ns: what every host sits out */
+	uint64_t delay_max;	/* ns, of one lane */
+	uint64_t drain_max;	/* ns, of its queue */
+	uint32_t rtt_ms;	/* at most, over two cables with full queues */
 	uint32_t rto_max_ms;	/* of all hosts */
 };
 
@@ -112,8 +115,9 @@ static void config_timers(struct maker *m, struct host_plan *h, struct config *c
 	if (rto_max > m->rto_max_ms)
 		m->rto_max_ms = rto_max;
 	h->rto_max_ms = rto_max;
+	/* sooner than an answer may come, but not so soon that none ever does */
 	set(c, " rto_min_ms=%u rto_max_ms=%u rto_initial_ms=%u retries=%u", rto_min, rto_max,
-	    (uint32_t)rnd_log(&m->r, 1, 1000), retries);
+	    (uint32_t)rnd_log(&m->r, m->rtt_ms / 8 + 1, 1000), retries);
 	if (rnd_one_in(&m->r, 2))
 		set(c, " delack_ms=%u", PICK(m, 0, 1, 10, 40, 200, 500));
 	if (m->p->gives_up)
@@ -162,8 +166,8 @@ static void config_ip(struct maker *m, struct config *c)
 {
 	if (rnd_one_in(&m->r, 3))
 		set(c, " arp_reachable_ms=%u arp_retry_ms=%u arp_retries=%u arp_queue=%u",
-		    (uint32_t)rnd_log(&m->r, 100, 30000), (uint32_t)rnd_log(&m->r, 1, 500),
-		    3 + rnd_below(&m->r, 5), 1 + rnd_below(&m->r, 16));
+		    (uint32_t)rnd_log(&m->r, 100, 30000),
+		    (uint32_t)rnd_log(&m->r, m->rtt_ms / 2 + 1, 1000), 3 + rnd_below(&m->r, 5), 1 + rnd_below(&m->r, 16));
 	if (rnd_one_in(&m->r, 6))
 		set(c, " arp_entries=%u", 4 + rnd_below(&m->r, 4));
 	if (rnd_one_in(&m->r, 4))
@@ -258,13 +262,14 @@ static void make_lane(struct maker *m, struct lane_plan *l, const struct lane_pl
 
 static void make_cable(struct maker *m, struct host_plan *h)
 {
-	struct lane_plan l = { .delay = rnd_log(&m->r, 1 * US, 60 * MS), .queue = 1 << 20 };
+	struct lane_plan l = { .delay = rnd_log(&m->r, 1 * US, m->delay_max), .queue = 1 << 20 };
 
 	if (rnd_one_in(&m->r, 4))
 		l.jitter = rnd_log(&m->r, 1, l.delay);
 	if (rnd_one_in(&m->r, 2)) {
-		l.ps_per_byte = rnd_log(&m->r, 800, 4000000); /* 10 Gbit/s to 2 Mbit/s */
 		l.queue = (uint32_t)rnd_log(&m->r, 20000, 500000);
+		/* 10 Gbit/s to 2 Mbit/s */
+		l.ps_per_byte = rnd_log(&m->r, 800, m->drain_max * 1000 / l.queue);
 	}
 	make_lane(m, &h->tx, &l);
 	make_lane(m, &h->rx, &l);
@@ -517,6 +522,9 @@ void plan_make(struct plan *p, uint64_t seed)
 	rnd_init(&m.r, seed, 0);
 	m.theme = (enum theme)(seed % THEMES);
 	p->gives_up = m.theme == THEME_GIVES_UP;
+	m.delay_max = rnd_log(&m.r, 2 * US, 60 * MS);
+	m.drain_max = rnd_log(&m.r, 1 * MS, 80 * MS);
+	m.rtt_ms = (uint32_t)((8 * m.delay_max + 4 * m.drain_max) / MS);
 	p->n_hosts = 2 + rnd_below(&m.r, HOSTS_MOST - 1);
 	p->dumb_router = rnd_one_in(&m.r, 2);
 	if (m.theme == THEME_NO_MEMORY)
