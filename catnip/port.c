@@ -178,6 +178,8 @@ static int pair_make(const char *name, uint32_t slot, struct ring_pair **pair_ou
 {
 	struct ring_pair *p = &ports.pairs[ports.n_pairs];
 
+	if (ports.n_pairs == MAX_SLOTS)
+		return ENOSPC;
 	snprintf(p->name, sizeof(p->name), "%.63s", name);
 	p->rings[0] = ring_make("a", ports.n_pairs);
 	p->rings[1] = ring_make("b", ports.n_pairs);
@@ -190,7 +192,26 @@ static int pair_make(const char *name, uint32_t slot, struct ring_pair **pair_ou
 	return 0;
 }
 
-/* ring alone loops; of two ring:NAME each has one end. */
+/* What an instance that has ended left there. */
+static void ring_empty(struct rte_ring *ring)
+{
+	void *m = NULL;
+
+	while (rte_ring_dequeue(ring, &m) == 0)
+		rte_pktmbuf_free(m);
+}
+
+static bool is_twice(const struct catnip_link *link)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < ports.n_slots; i++)
+		n += ports.slots[i].link.kind == link->kind &&
+		     !strcmp(ports.slots[i].link.arg, link->arg);
+	return n > 1;
+}
+
+/* A ring that is there once loops; of two ring:NAME each has one end. */
 static int ring_open(struct catnip_port *port)
 {
 	struct catnip_link *link = &port->link;
@@ -200,7 +221,7 @@ static int ring_open(struct catnip_port *port)
 
 	snprintf(name, sizeof(name), "%.16s%u", *link->arg ? link->arg : "self", port->slot);
 	snprintf(link->vdev, sizeof(link->vdev), "net_ring_%.20s", name);
-	p = *link->arg ? pair_find(link->arg) : NULL;
+	p = pair_find(*link->arg ? link->arg : name);
 	if (!p)
 		err = pair_make(*link->arg ? link->arg : name, port->slot, &p);
 	if (err)
@@ -212,7 +233,9 @@ static int ring_open(struct catnip_port *port)
 	}
 	if (link->end)
 		p->slots[1] = port->slot;
-	port->loops = !*link->arg;
+	port->loops = !*link->arg || !is_twice(link);
+	if (port->loops)
+		ring_empty(p->rings[0]);
 	id = rte_eth_from_rings(link->vdev + strlen("net_ring_"), &p->rings[link->end], 1,
 				&p->rings[port->loops ? 0 : !link->end], 1, 0);
 	if (id < 0)
