@@ -55,14 +55,13 @@ veth_stop() {
 	$in_k ip link del k0
 }
 
-tap_is_there() {
-	$in_k ip link show dev t0 >/dev/null 2>&1
-}
-
 # tap_configure: t0, which a program of ours makes in the kernel's namespace when it
 # starts, and which goes with it, gets $k_addr
 tap_configure() {
-	wait_for "the tap" tap_is_there
+	for _ in $(seq 500); do
+		! $in_k ip link show dev t0 >/dev/null 2>&1 || break
+		sleep 0.02
+	done
 	offloads_off "$netns_k" t0
 	$in_k sysctl -qw net.ipv6.conf.t0.disable_ipv6=1 2>/dev/null
 	$in_k ip addr add "$k_addr/24" dev t0
