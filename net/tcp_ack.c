@@ -89,6 +89,11 @@ void tcp_ack_window(struct tcp_conn *c)
 	uint32_t wnd = left > 0 ? (uint32_t)left : 0, target = tcp_window(c);
 	uint32_t most = c->rcvbuf / 2, worth = 2u * c->rcv_mss;
 
+	if (unlikely(c->rcv_zeroed)) {
+		if (c->rq.pinned <= most)
+			tcp_ack_now(c);
+		return;
+	}
 	if (worth > most / 2)
 		worth = most / 2;
 	if (target < wnd + worth)

@@ -116,6 +116,8 @@ struct tcp_conn {
 	bool lingers : 1;	/* counted in n_lingering */
 	bool peer_wscale : 1;
 	bool reported : 1;
+	bool rcv_zeroed : 1;	/* the window was announced as 0 though rcv_edge is beyond */
+	bool probe_out : 1;	/* snd_max counts a byte that only probed a shut window */
 	bool rtx_wanted : 1;	/* snd_una is to go again when there is room */
 	struct tcp_recvq rq;
 

@@ -66,7 +66,8 @@ static uint16_t choose_window(struct tcp_conn *c)
 	uint32_t worth = c->rcvbuf / 4 < c->rcv_mss ? c->rcvbuf / 4 : c->rcv_mss;
 	uint32_t field;
 
-	if (unlikely(c->rq.pinned > c->rcvbuf))
+	c->rcv_zeroed = c->rq.pinned > c->rcvbuf;
+	if (unlikely(c->rcv_zeroed))
 		return 0;
 	if (target >= wnd + worth)
 		wnd = target & ~scale_mask;
@@ -156,8 +157,10 @@ static inline void account(struct tcp_conn *c, uint32_t seq, uint32_t len)
 		c->rtt_seq = seq;
 		c->rtt_us = tcp_clock(tcp_stack(c))->us;
 	}
-	if (seq_gt(end, c->snd_max))
+	if (seq_geq(end, c->snd_max)) {
 		c->snd_max = end;
+		c->probe_out = false;
+	}
 	c->snd_ms = tcp_clock(tcp_stack(c))->ms;
 	if (c->purpose == TCP_FOR_RTX)
 		return;
@@ -323,8 +326,10 @@ void tcp_out_probe(struct tcp_conn *c)
 	header(c, out, c->snd_nxt, NET_TCP_ACK);
 	c->rtt_timed = false;
 	/* the cursor stays: it counts as sent when it is acknowledged */
-	if (seq_gt(c->snd_nxt + 1, c->snd_max))
-		c->snd_max = c->snd_nxt + 1;
+	if (c->snd_nxt == c->snd_max) {
+		c->snd_max++;
+		c->probe_out = true;
+	}
 	give(c, out);
 }
 
@@ -380,7 +385,7 @@ int tcp_out_syn(struct tcp_conn *c)
  * refuse what comes after. */
 static uint32_t own_seq(const struct tcp_conn *c)
 {
-	return c->purpose == TCP_FOR_PERSIST ? c->snd_nxt : c->snd_max;
+	return c->snd_max - (unlikely(c->probe_out) && c->snd_nxt != c->snd_max);
 }
 
 void tcp_out_ack(struct tcp_conn *c)

@@ -234,7 +234,7 @@ bool tcp_recvq_add_ooo(struct net_stack *stack, struct tcp_recvq *q, uint32_t se
 		return false;
 	if (prev && end_of(prev) == seq && gather_into(stack, prev, &seg))
 		return true;
-	if (q->pinned > rcvbuf) {
+	if (q->pinned + seg.pinned > rcvbuf) {
 		stack->count[NET_C_TCP_OOO_DROPPED]++;
 		return false;
 	}

@@ -284,9 +284,10 @@ void tbed_pass(struct tbed *b, uint64_t ns)
 	uint64_t end = b->now + ns;
 
 	for (;;) {
-		uint64_t next = net_poll(b->stack, b->now);
+		uint64_t next;
 
-		net_flush(b->stack);
+		tbed_flush(b);
+		next = wheel_deadline(&b->stack->wheel); /* whatever events are not taken */
 		if (next > end)
 			break;
 		b->now = next > b->now ? next : b->now + 1000;
