@@ -4,26 +4,35 @@
 
 #include "net/netdev.h"
 
-/* Words of 8 bytes; the upper half of the sum collects the carries, which go around
- * to the end. */
-static inline uint64_t add_words(uint64_t sum, const uint8_t **p, size_t *len)
+#define BLOCK 32u
+
+/* Words of 8 bytes; the carry goes around to the end. */
+#ifdef __x86_64__
+static inline uint64_t add_block(uint64_t sum, const uint8_t *p)
+{
+	__asm__("addq 0(%1), %0\n\t"
+		"adcq 8(%1), %0\n\t"
+		"adcq 16(%1), %0\n\t"
+		"adcq 24(%1), %0\n\t"
+		"adcq $0, %0"
+		: "+r"(sum)
+		: "r"(p), "m"(*(const uint8_t(*)[BLOCK])p)
+		: "cc");
+	return sum;
+}
+#else
+/* The upper half collects the carries. */
+static inline uint64_t add_block(uint64_t sum, const uint8_t *p)
 {
 	unsigned __int128 wide = sum;
-	uint64_t w[4];
+	uint64_t w[BLOCK / 8];
 
-	for (; *len >= sizeof(w); *len -= sizeof(w), *p += sizeof(w)) {
-		memcpy(w, *p, sizeof(w));
-		wide += w[0];
-		wide += w[1];
-		wide += w[2];
-		wide += w[3];
-	}
-	for (; *len >= sizeof(w[0]); *len -= sizeof(w[0]), *p += sizeof(w[0])) {
-		memcpy(w, *p, sizeof(w[0]));
-		wide += w[0];
-	}
+	memcpy(w, p, sizeof(w));
+	for (uint32_t i = 0; i < BLOCK / 8; i++)
+		wide += w[i];
 	return net_csum_join((uint64_t)wide, (uint64_t)(wide >> 64));
 }
+#endif
 
 /* The last bytes, fewer than 8, as if zeroes came behind. */
 static uint64_t last_bytes(const uint8_t *p, size_t len)
@@ -44,8 +53,14 @@ static uint64_t last_bytes(const uint8_t *p, size_t len)
 uint64_t net_csum_add(uint64_t sum, const void *data, size_t len)
 {
 	const uint8_t *p = data;
+	uint64_t w;
 
-	sum = add_words(sum, &p, &len);
+	for (; len >= BLOCK; len -= BLOCK, p += BLOCK)
+		sum = add_block(sum, p);
+	for (; len >= sizeof(w); len -= sizeof(w), p += sizeof(w)) {
+		memcpy(&w, p, sizeof(w));
+		sum = net_csum_join(sum, w);
+	}
 	return len ? net_csum_join(sum, last_bytes(p, len)) : sum;
 }
 

@@ -79,12 +79,19 @@ bool net_ip_may_send(const struct net_stack *stack, uint32_t src, bool looped)
 
 static void pmtus_expire(struct net_stack *stack, struct net_timer *timer);
 
+static void all_cold(struct net_ips *ips)
+{
+	ips->hot = NET_IP_COLD;
+	memset(ips->hot_srcs, 0, sizeof(ips->hot_srcs));
+	*net_ip_hot(ips, 0) = 1;	/* which belongs elsewhere */
+}
+
 void net_ips_init(struct net_stack *stack)
 {
 	struct net_ips *ips = &stack->ip;
 
 	ips->gen = 1;
-	ips->hot = ips->hot_src = NET_IP_COLD;
+	all_cold(ips);
 	for (size_t i = 0; i < array_size(ips->ids); i++)
 		ips->ids[i] = (uint16_t)net_rand_u32(&stack->rand);
 	net_timer_init(&ips->pmtu_timer, pmtus_expire);
@@ -114,7 +121,7 @@ bool net_local_has(const struct net_stack *stack, const struct net_ip *ip)
 static void changed(struct net_ips *ips)
 {
 	ips->gen++;
-	ips->hot = ips->hot_src = NET_IP_COLD;
+	all_cold(ips);
 }
 
 int net_local_add(struct net_stack *stack, const struct net_ip *ip, unsigned prefix,

@@ -37,6 +37,7 @@ struct net_pmtu {
 };
 
 #define NET_IP_IDS_BITS 6
+#define NET_IP_HOT_BITS 6
 #define NET_IP_COLD UINT64_MAX	/* hot: none yet */
 #define NET_PMTUS 32u
 #define NET_PMTU_MIN 552u	/* a lower one is not believed */
@@ -45,15 +46,27 @@ struct net_ips {
 	uint32_t gen;		/* grows whenever a path may have changed */
 	uint32_t n_locals, n_routes;
 	uint64_t hot;		/* ours, IPv4: the last packet's destination */
-	uint64_t hot_src;	/* the last packet's source, which was in order */
 	bool has_pmtus;
 	struct net_local *locals;
 	struct net_route *routes;
 	uint16_t ids[1u << NET_IP_IDS_BITS]; /* of the next packets, by where they go */
+	/* the last packets' sources, which were in order; a slot that is free has what
+	 * is never looked for in it */
+	uint32_t hot_srcs[1u << NET_IP_HOT_BITS];
 	uint64_t defended;	/* ns: when we last said that an address is ours */
 	struct net_timer pmtu_timer;
 	struct net_pmtu pmtus[NET_PMTUS];
 };
+
+static inline uint32_t *net_ip_hot(struct net_ips *ips, uint32_t src)
+{
+	return &ips->hot_srcs[src * 0x9e3779b1u >> (32 - NET_IP_HOT_BITS)];
+}
+
+static inline bool net_ip_is_hot(struct net_ips *ips, uint32_t src)
+{
+	return *net_ip_hot(ips, src) == src;
+}
 
 void net_ips_init(struct net_stack *stack);
 void net_ips_fini(struct net_stack *stack);

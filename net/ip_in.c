@@ -1,5 +1,8 @@
 #include "config.h"
 
+#include <endian.h>
+#include <string.h>
+
 #include "net/csum.h"
 #include "net/icmp.h"
 #include "net/stack.h"
@@ -53,7 +56,7 @@ static bool options_are_good(const uint8_t *opt, uint32_t len)
 }
 
 /* Everything of a header that is longer than the usual: its length, or 0. */
-static slow_path uint32_t long_header(const struct net_pkt *pkt)
+static uint32_t long_header(const struct net_pkt *pkt)
 {
 	const uint8_t *header = pkt->seg.data;
 	uint32_t len = (header[0] & 0xfu) * 4;
@@ -66,7 +69,7 @@ static slow_path uint32_t long_header(const struct net_pkt *pkt)
 
 /* An address of ours that was not the last one's, or broadcast, which has to have
  * come as such a frame, if it may (RFC 1122 3.3.6). */
-static slow_path bool is_for_us(struct net_stack *stack, const struct net_pkt *pkt, uint32_t dst,
+static bool is_for_us(struct net_stack *stack, const struct net_pkt *pkt, uint32_t dst,
 				bool *broadcast_out)
 {
 	struct net_ip ip = net_ip4(dst);
@@ -80,7 +83,7 @@ static slow_path bool is_for_us(struct net_stack *stack, const struct net_pkt *p
 	return true;
 }
 
-static slow_path bool source_is_good(struct net_stack *stack, const struct net_pkt *pkt,
+static bool source_is_good(struct net_stack *stack, const struct net_pkt *pkt,
 				     uint32_t src)
 {
 	bool looped = pkt->flags & NET_PKT_LOOPED;
@@ -88,11 +91,11 @@ static slow_path bool source_is_good(struct net_stack *stack, const struct net_p
 	if (!net_ip_may_send(stack, src, looped))
 		return false;
 	if (!looped)
-		stack->ip.hot_src = src;
+		*net_ip_hot(&stack->ip, src) = src;
 	return true;
 }
 
-static slow_path void fragment_input(struct net_stack *stack, struct net_pkt *pkt,
+static void fragment_input(struct net_stack *stack, struct net_pkt *pkt,
 				     struct net_ip_in *ip, const struct net_ip_hdr *header)
 {
 	uint16_t frag = __builtin_bswap16(header->frag);
@@ -105,7 +108,7 @@ static slow_path void fragment_input(struct net_stack *stack, struct net_pkt *pk
 
 /* ---- input */
 
-static bool checksum_is_good(const struct net_pkt *pkt, uint32_t header_len)
+static inline bool checksum_is_good(const struct net_pkt *pkt, uint32_t header_len)
 {
 	if (pkt->flags & NET_PKT_IP_GOOD)
 		return true;
@@ -114,36 +117,77 @@ static bool checksum_is_good(const struct net_pkt *pkt, uint32_t header_len)
 	return !net_csum_finish(net_csum_add(0, pkt->seg.data, header_len));
 }
 
-void net_ip_input(struct net_stack *stack, struct net_pkt *pkt)
+/* Takes the header off. */
+static inline void header_pull(struct net_pkt *pkt, struct net_ip_in *ip, uint32_t header_len,
+			       uint32_t len)
+{
+	const struct net_ip_hdr *header = (const struct net_ip_hdr *)pkt->seg.data;
+
+	ip->src = net_ip4(header->src);
+	ip->dst = net_ip4(header->dst);
+	ip->len = (uint16_t)(len - header_len);
+	ip->tos = header->tos;
+	ip->header = pkt->seg.data;
+	pkt->seg.data += header_len;
+	pkt->seg.len = ip->len;
+}
+
+/* Every check on its own. */
+static slow_path void input_slow(struct net_stack *stack, struct net_pkt *pkt)
 {
 	const struct net_ip_hdr *header = (const struct net_ip_hdr *)pkt->seg.data;
 	uint32_t len, header_len = NET_IP_LEN;
 	struct net_ip_in ip;
 
-	if (unlikely(pkt->seg.len < NET_IP_LEN))
+	if (pkt->seg.len < NET_IP_LEN)
 		return drop(stack, pkt, NET_C_IP_BAD);
-	if (unlikely(header->ver_ihl != 0x45))
+	if (header->ver_ihl != 0x45)
 		header_len = long_header(pkt);
 	len = __builtin_bswap16(header->len);
-	if (unlikely(!header_len) || unlikely(len < header_len) || unlikely(len > pkt->seg.len))
+	if (!header_len || len < header_len || len > pkt->seg.len)
 		return drop(stack, pkt, NET_C_IP_BAD);
-	if (unlikely(pkt->flags & NET_PKT_IP_BAD) || unlikely(!checksum_is_good(pkt, header_len)))
+	if (pkt->flags & NET_PKT_IP_BAD || !checksum_is_good(pkt, header_len))
 		return drop(stack, pkt, NET_C_IP_BAD_CSUM);
-	ip.broadcast = false;
-	if ((unlikely(header->dst != stack->ip.hot) || unlikely(pkt->flags & NET_PKT_GROUP)) &&
-	    !is_for_us(stack, pkt, header->dst, &ip.broadcast))
+	if (!is_for_us(stack, pkt, header->dst, &ip.broadcast))
 		return drop(stack, pkt, NET_C_IP_NOT_OURS);
-	if (unlikely(header->src != stack->ip.hot_src) &&
-	    !source_is_good(stack, pkt, header->src))
+	if (!source_is_good(stack, pkt, header->src))
 		return drop(stack, pkt, NET_C_IP_BAD_SOURCE);
-	ip.src = net_ip4(header->src);
-	ip.dst = net_ip4(header->dst);
-	ip.len = (uint16_t)(len - header_len);
-	ip.tos = header->tos;
-	ip.header = pkt->seg.data;
-	pkt->seg.data += header_len;
-	pkt->seg.len = ip.len;
-	if (unlikely(header->frag & __builtin_bswap16(NET_IP_MF | NET_IP_OFFSET)))
-		return fragment_input(stack, pkt, &ip, header);
-	net_ip_deliver(stack, pkt, &ip, header->proto);
+	header_pull(pkt, &ip, header_len, len);
+	if (header->frag & __builtin_bswap16(NET_IP_MF | NET_IP_OFFSET))
+		fragment_input(stack, pkt, &ip, header);
+	else
+		net_ip_deliver(stack, pkt, &ip, header->proto);
+}
+
+/* Of the first 8 bytes of a header: version 4, no options, not a fragment; whether it
+ * may become one does not matter. */
+static inline bool has_common_shape(const struct net_ip_hdr *header)
+{
+	uint64_t first;
+
+	memcpy(&first, header, sizeof(first));
+	return (first & htobe64(0xff0000000000bfff)) == htobe64(0x4500000000000000);
+}
+
+/* Between two whose addresses were in order before. */
+void net_ip_input(struct net_stack *stack, struct net_pkt *pkt)
+{
+	const struct net_ip_hdr *header = (const struct net_ip_hdr *)pkt->seg.data;
+	struct net_ip_in ip = { .broadcast = false };
+	uint32_t len;
+
+	if (unlikely(pkt->seg.len < NET_IP_LEN))
+		return input_slow(stack, pkt);
+	len = __builtin_bswap16(header->len);
+	if (unlikely(!has_common_shape(header)) || unlikely(len < NET_IP_LEN) ||
+	    unlikely(len > pkt->seg.len) || unlikely(header->dst != stack->ip.hot) ||
+	    unlikely(!net_ip_is_hot(&stack->ip, header->src)) ||
+	    unlikely(pkt->flags & (NET_PKT_IP_BAD | NET_PKT_GROUP)) ||
+	    unlikely(!checksum_is_good(pkt, NET_IP_LEN)))
+		return input_slow(stack, pkt);
+	header_pull(pkt, &ip, NET_IP_LEN, len);
+	if (likely(header->proto == NET_IPPROTO_TCP))
+		net_tcp_input(stack, pkt, &ip);
+	else
+		net_ip_deliver(stack, pkt, &ip, header->proto);
 }

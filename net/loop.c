@@ -9,6 +9,7 @@
 
 #define FIRST 64u
 #define MOST 4096u
+#define BYTES_MOST (8u << 20)
 
 static bool grow(struct net_loop *loop)
 {
@@ -57,7 +58,7 @@ void net_loop_output(struct net_stack *stack, struct net_out *out)
 	struct net_loop *loop = &stack->loop;
 	struct net_pkt pkt = { .flags = NET_PKT_IP_GOOD | NET_PKT_L4_GOOD | NET_PKT_LOOPED };
 
-	if (!grow(loop) ||
+	if (loop->bytes >= BYTES_MOST || !grow(loop) ||
 	    !stack->dev->ops->alloc(stack->dev, out->hdr_len + out->len, &pkt.seg)) {
 		stack->count[NET_C_NO_MEMORY]++;
 		net_out_drop(stack, out);
@@ -68,6 +69,7 @@ void net_loop_output(struct net_stack *stack, struct net_out *out)
 	stack->count[NET_C_TX_PACKETS]++;
 	stack->count[NET_C_TX_BYTES] += pkt.seg.len;
 	net_out_drop(stack, out);
+	loop->bytes += pkt.seg.len;
 	loop->ring[loop->prod++ & loop->mask] = pkt;
 }
 
@@ -79,6 +81,7 @@ void net_loop_run(struct net_stack *stack)
 	while (n--) {
 		struct net_pkt pkt = loop->ring[loop->cons++ & loop->mask];
 
+		loop->bytes -= pkt.seg.len;
 		stack->count[NET_C_RX_PACKETS]++;
 		stack->count[NET_C_RX_BYTES] += pkt.seg.len;
 		net_ip_input(stack, &pkt);

@@ -17,6 +17,7 @@ struct net_stack;
 struct net_loop {
 	struct net_pkt *ring;	/* IP packets */
 	uint32_t prod, cons, mask;
+	uint32_t bytes;		/* in it */
 };
 
 void net_loop_fini(struct net_stack *stack);

@@ -298,6 +298,7 @@ int net_neigh_wait(struct net_stack *stack, struct net_neigh *n, struct net_out 
 	struct net_waiting *w = NULL;
 
 	if (n->state == NET_NEIGH_FAILED) {
+		stack->count[NET_C_ARP_DROPPED]++;
 		net_out_drop(stack, out);
 		return EHOSTUNREACH;
 	}

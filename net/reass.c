@@ -2,7 +2,6 @@
 
 #include "net/reass.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/time.h"
@@ -40,7 +39,11 @@ struct datagram {
 
 void net_reass_init(struct net_stack *stack)
 {
-	list_init(&stack->reass.all);
+	struct net_reass *reass = &stack->reass;
+
+	list_init(&reass->all);
+	net_slab_init(&reass->datagrams, sizeof(struct datagram), 16);
+	net_slab_init(&reass->frags, sizeof(struct frag), 64);
 }
 
 static void drop(struct net_stack *stack, struct datagram *d)
@@ -50,19 +53,21 @@ static void drop(struct net_stack *stack, struct datagram *d)
 	for (f = d->frags; f; f = next) {
 		next = f->next;
 		net_put(stack, f->seg.mem);
-		free(f);
+		net_slab_free(&stack->reass.frags, f);
 	}
 	net_timer_remove(stack, &d->timer);
 	list_del(&d->link);
 	stack->reass.n--;
 	stack->reass.pinned -= d->pinned;
-	free(d);
+	net_slab_free(&stack->reass.datagrams, d);
 }
 
 void net_reass_fini(struct net_stack *stack)
 {
 	while (!list_empty(&stack->reass.all))
 		drop(stack, list_first(&stack->reass.all, struct datagram, link));
+	net_slab_fini(&stack->reass.datagrams);
+	net_slab_fini(&stack->reass.frags);
 }
 
 /* RFC 1122 3.3.2: its sender is told, if the first fragment is there to be quoted. */
@@ -152,12 +157,13 @@ static struct datagram *find(struct net_stack *stack, const struct net_ip_in *ip
 static struct datagram *begin(struct net_stack *stack, const struct net_ip_in *ip, uint8_t proto,
 			      uint16_t id)
 {
-	struct datagram *d = calloc(1, sizeof(*d));
+	struct datagram *d = net_slab_alloc(&stack->reass.datagrams);
 
 	if (!d) {
 		stack->count[NET_C_NO_MEMORY]++;
 		return NULL;
 	}
+	memset(d, 0, sizeof(*d));
 	d->src = ip->src;
 	d->dst = ip->dst;
 	d->id = id;
@@ -200,7 +206,7 @@ static enum fit fit(struct datagram *d, uint32_t offset, uint32_t len, bool more
 static bool add(struct net_stack *stack, struct datagram *d, struct frag **link,
 		const struct net_seg *seg, uint32_t offset, uint32_t len)
 {
-	struct frag *f = malloc(sizeof(*f));
+	struct frag *f = net_slab_alloc(&stack->reass.frags);
 
 	if (!f) {
 		stack->count[NET_C_NO_MEMORY]++;

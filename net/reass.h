@@ -11,6 +11,7 @@
 
 #include "base/list.h"
 #include "net/netdev.h"
+#include "net/slab.h"
 
 struct net_ip_in;
 struct net_stack;
@@ -19,6 +20,7 @@ struct net_reass {
 	struct list all;	/* datagrams begun, oldest first */
 	uint32_t n;
 	uint64_t pinned;
+	struct net_slab datagrams, frags;
 };
 
 void net_reass_init(struct net_stack *stack);

@@ -12,7 +12,7 @@
 #include "net/wire.h"
 
 #define LONGEST 65507u
-#define BLOCK 64u		/* records made at a time */
+#define DGRAMS 64u		/* records made at a time */
 #define SHORT 512u		/* of a hoarder these are copied out of their packets */
 
 struct net_dgram {
@@ -45,45 +45,22 @@ static const struct udp *udp_of_const(const struct net_sock *s)
 	return container_of(s, const struct udp, s);
 }
 
-/* ---- records */
-
-struct block {
-	struct block *next;
-	struct net_dgram dgrams[BLOCK];
-};
-
-static bool records_make(struct net_udps *udps)
-{
-	struct block *b = malloc(sizeof(*b));
-
-	if (!b)
-		return false;
-	b->next = udps->blocks;
-	udps->blocks = b;
-	for (uint32_t i = 0; i < BLOCK; i++) {
-		b->dgrams[i].next = udps->free;
-		udps->free = &b->dgrams[i];
-	}
-	return true;
-}
-
 void net_udps_init(struct net_stack *stack)
 {
+	net_slab_init(&stack->udp.dgrams, sizeof(struct net_dgram), DGRAMS);
 	list_init(&stack->udp.socks);
 	list_init(&stack->udp.blocked);
 }
 
 static void rx_drop(struct udp *u)
 {
-	struct net_udps *udps = &u->s.stack->udp;
 	struct net_dgram *d;
 
 	while ((d = u->rx)) {
 		u->rx = d->next;
 		u->pinned -= d->seg.pinned;
 		net_put(u->s.stack, d->seg.mem);
-		d->next = udps->free;
-		udps->free = d;
+		net_slab_free(&u->s.stack->udp.dgrams, d);
 	}
 	u->rx_end = &u->rx;
 	u->queued = 0;
@@ -92,15 +69,10 @@ static void rx_drop(struct udp *u)
 void net_udps_fini(struct net_stack *stack)
 {
 	struct net_udps *udps = &stack->udp;
-	struct block *b, *next;
 
 	while (!list_empty(&udps->socks))
 		net_udp_close(&list_first(&udps->socks, struct udp, link)->s);
-	for (b = udps->blocks; b; b = next) {
-		next = b->next;
-		free(b);
-	}
-	udps->blocks = NULL;
+	net_slab_fini(&udps->dgrams);
 }
 
 /* ---- input */
@@ -127,20 +99,19 @@ static void enqueue(struct udp *u, struct net_seg *seg, const struct net_addr *f
 	struct net_stack *stack = u->s.stack;
 	struct net_dgram *d;
 
-	unpin(u, seg);
 	/* one may go over it: else a buffer smaller than a packet would never fill */
 	if (u->pinned >= u->rcvbuf || u->rd_shut) {
 		stack->count[NET_C_UDP_FULL]++;
 		net_put(stack, seg->mem);
 		return;
 	}
-	if (unlikely(!stack->udp.free) && !records_make(&stack->udp)) {
+	d = net_slab_alloc(&stack->udp.dgrams);
+	if (unlikely(!d)) {
 		stack->count[NET_C_NO_MEMORY]++;
 		net_put(stack, seg->mem);
 		return;
 	}
-	d = stack->udp.free;
-	stack->udp.free = d->next;
+	unpin(u, seg);
 	d->next = NULL;
 	d->seg = *seg;
 	d->from = *from;
@@ -200,6 +171,12 @@ bad:
 	net_put(stack, pkt->seg.mem);
 }
 
+static void fail(struct udp *u, int err)
+{
+	u->err = err;
+	net_raise(&u->s, NET_READABLE | NET_WRITABLE);
+}
+
 /* Only who has said to whom it speaks can make sense of it (RFC 1122 4.1.3.3). */
 void net_udp_unreachable(struct net_stack *stack, const struct net_addr *local,
 			 const struct net_addr *peer, int err)
@@ -208,8 +185,7 @@ void net_udp_unreachable(struct net_stack *stack, const struct net_addr *local,
 
 	if (!s || !s->peer.port)
 		return;
-	udp_of(s)->err = err;
-	net_raise(s, NET_READABLE | NET_WRITABLE);
+	fail(udp_of(s), err);
 }
 
 /* ---- output */
@@ -319,8 +295,10 @@ int net_udp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n,
 			net_put(stack, segs[i].mem);
 	out->len = len;
 	stack->count[NET_C_UDP_OUT]++;
-	/* as with the kernel, whether it arrives is another matter */
-	net_ip_output(stack, &u->path, out, NET_IPPROTO_UDP, 0, true);
+	/* whether it arrives is another matter: who is connected hears of it */
+	err = net_ip_output(stack, &u->path, out, NET_IPPROTO_UDP, 0, true);
+	if (unlikely(err) && s->peer.port)
+		fail(u, err);
 	return 0;
 }
 
@@ -365,7 +343,6 @@ int net_udp_connect(struct net_sock *s, const struct net_addr *peer)
 int net_udp_recv(struct net_sock *s, struct net_seg *seg_out, struct net_addr *from, bool peek)
 {
 	struct udp *u = udp_of(s);
-	struct net_udps *udps = &s->stack->udp;
 	struct net_dgram *d = u->rx;
 
 	if (unlikely(u->err))
@@ -386,8 +363,7 @@ int net_udp_recv(struct net_sock *s, struct net_seg *seg_out, struct net_addr *f
 		u->rx_end = &u->rx;
 	u->queued -= d->seg.len;
 	u->pinned -= d->seg.pinned;
-	d->next = udps->free;
-	udps->free = d;
+	net_slab_free(&s->stack->udp.dgrams, d);
 	return 0;
 }
 

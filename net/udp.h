@@ -7,14 +7,13 @@
 
 #include "base/list.h"
 #include "net/net.h"
+#include "net/slab.h"
 
-struct net_dgram;
 struct net_ip_in;
 struct net_stack;
 
 struct net_udps {
-	struct net_dgram *free;	/* records of received datagrams */
-	void *blocks;		/* that they are cut from */
+	struct net_slab dgrams;	/* records of received ones */
 	struct list socks;	/* all */
 	struct list blocked;	/* whose net_send() said EAGAIN */
 };

@@ -283,7 +283,13 @@ START_TEST(test_nobody_answers)
 	ck_assert_int_eq(net_error(connected), EHOSTUNREACH);
 	ck_assert_int_eq(net_error(connected), 0);
 	ck_assert_ptr_null(net_next_ready(bed->stack, &events));
+	/* for a second everybody is told at once, who can be told */
 	send_to("10.0.0.2", 1);
+	seg = bed_seg(20, 0);
+	ck_assert_int_eq(net_send(connected, &seg, 1, NULL), 0);
+	ck_assert_int_eq(net_error(connected), EHOSTUNREACH);
+	bed_expect_count(bed, ARP_DROPPED, 4);
+	bed_run(bed);
 	expect_nothing();
 	bed_pass(bed, BED_SECOND);
 	ck_assert_int_eq(send_to("10.0.0.2", 2), 0);

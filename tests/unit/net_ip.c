@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,6 +120,25 @@ START_TEST(test_bad_header_after_good_one)
 	bed_input(bed, f);
 	ck_assert(!arrived());
 	ck_assert_uint_eq(bed->count[headers[_i].why], 1);
+}
+END_TEST
+
+/* Many who send in turn, among them some who cannot. */
+START_TEST(test_many_sources)
+{
+	static const char *const bad[] = { "0.0.0.0", "0.0.0.1", "10.0.0.1", "10.0.0.255",
+					   "255.255.255.255", "127.0.0.1", "224.1.1.1" };
+	uint64_t n = 0;
+	char src[16];
+
+	for (unsigned i = 0; i < 3000; i++) {
+		snprintf(src, sizeof(src), "%u.%u.%u.%u", 1 + i % 120, i / 120, i % 7, i % 250);
+		bed_input(bed, bed_udp(src, 9, "10.0.0.1", 7, NULL, 20));
+		ck_assert(arrived());
+		bed_input(bed, bed_udp(bad[i % 7], 9, "10.0.0.1", 7, NULL, 20));
+		ck_assert(!arrived());
+		bed_expect_count(bed, IP_BAD_SOURCE, ++n);
+	}
 }
 END_TEST
 
@@ -637,6 +657,7 @@ Suite *net_ip_suite(void)
 	tcase_add_test(t, test_good);
 	tcase_add_loop_test(t, test_bad_header, 0, n_headers);
 	tcase_add_loop_test(t, test_bad_header_after_good_one, 0, n_headers);
+	tcase_add_test(t, test_many_sources);
 	tcase_add_test(t, test_all_zero);
 	tcase_add_loop_test(t, test_does_not_matter, 0, 2);
 	tcase_add_test(t, test_truncated);

@@ -87,7 +87,14 @@ START_TEST(test_bounded)
 	for (uint32_t i = 0; i < 10000; i++)
 		ck_assert_int_eq(send_self(1, 0), 0);
 	ck_assert_uint_le(bed_refs(), 4096);
-	ck_assert_uint_gt(bed_count(bed, NO_MEMORY), 0);
+	bed_expect_count(bed, NO_MEMORY, 10000 - 4096);
+	net_poll(bed->stack, bed->now);
+	for (uint32_t i = 0; i < 4096; i++)
+		bed_expect_datagram(sock, 1, 0);
+	/* ... and as many bytes */
+	for (uint32_t i = 0; i < 1000; i++)
+		ck_assert_int_eq(send_self(65507, 0), 0);
+	ck_assert_uint_le(bed_refs(), 8388608 / 65507 + 1);
 }
 END_TEST
 
