@@ -40,7 +40,7 @@ struct received {
 };
 
 static struct ends ends;
-static uint32_t size = 1u << 20, inflight = 8, ms = 500, n_rounds = 1, count, touch = NO;
+static uint32_t size = 1u << 20, inflight = 2, ms = 500, n_rounds = 1, count, touch = NO;
 static uint8_t *source; /* --touch copy */
 
 static void wait_for(const char *what, demi_qtoken_t qt, demi_qresult_t *qr)
