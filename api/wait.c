@@ -101,6 +101,22 @@ static __attribute__((__noinline__)) int wait_sends(struct libos *os, demi_qresu
 	return call_end(os, 0);
 }
 
+/* It has not finished, and may take for ever. */
+static __attribute__((__noinline__)) int wait_pending(struct libos *os, demi_qresult_t *qr_out,
+						      struct libos_op *op)
+{
+	int err = 0;
+
+	os->n_waits++;
+	if (woken(os))
+		return call_end(os, EINTR);
+	while (op->state == LIBOS_OP_PENDING && !err)
+		err = libos_wait(os, os->ops.done_seq, TIME_NEVER);
+	if (likely(!err))
+		consume(op, qr_out);
+	return call_end(os, err);
+}
+
 /* The fast one: it has succeeded already, and nothing else is to be done. */
 static inline int wait_one(struct libos *os, demi_qresult_t *qr_out, demi_qtoken_t qt,
 			   const struct timespec *ts)
@@ -108,8 +124,11 @@ static inline int wait_one(struct libos *os, demi_qresult_t *qr_out, demi_qtoken
 	struct libos_op *op = libos_op_find(&os->ops, qt);
 
 	if (unlikely(!qr_out) || unlikely(!op) || unlikely(op->state != LIBOS_OP_DONE) ||
-	    unlikely(ts && timespec_check(ts)))
+	    unlikely(ts && timespec_check(ts))) {
+		if (qr_out && op && op->state == LIBOS_OP_PENDING && !ts)
+			return wait_pending(os, qr_out, op);
 		return wait_other(os, qr_out, qt, ts);
+	}
 	if (os->dirty || unlikely(--os->fast_waits < 0))
 		return wait_sends(os, qr_out, op);
 	os->n_waits++;

@@ -179,7 +179,7 @@ void catnip_catch_up(struct catnip_ctx *cn)
 
 static void send_all(struct catnip_ctx *cn)
 {
-	bool all = net_flush(cn->stack);
+	bool all = net_is_quiet(cn->stack) || net_flush(cn->stack);
 
 	all &= !catnip_port_flush(cn->port);
 	cn->count[CATNIP_C_TX_HELD] += !all;

@@ -70,6 +70,7 @@ struct catnip_queue {
 				 * pins */
 	uint32_t origin;	/* its place in origins */
 	uint32_t n_pinned;	/* buffers that the program holds of it */
+	bool dry;		/* nothing to receive: NET_READABLE will tell */
 	bool closed;		/* by the program */
 	bool closing;		/* net_close() has been called, and will report */
 	bool owed;		/* counted in n_owed */

@@ -119,7 +119,7 @@ static int slots_from_eal(void)
 
 static int slots_list(const struct libos_settings *s)
 {
-	bool given;
+	bool given = false;
 	int err;
 
 	if (!ports.listed && !libos_settings_given(s, "dpdk.eal_init")) {

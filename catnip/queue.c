@@ -289,14 +289,18 @@ static bool pop_one(struct catnip_queue *s, struct libos_op *op)
 	int err;
 
 	if (unlikely(s->q.type == LIBOS_DGRAM)) {
-		if (dgram_recv(s, &seg, &from))
+		if (dgram_recv(s, &seg, &from)) {
+			s->dry = true;
 			return false;
+		}
 		popped(s, op, &seg, &from);
 		return true;
 	}
 	err = net_recv(s->sock, &seg, NULL);
-	if (unlikely(err == EAGAIN) && !s->err)
+	if (unlikely(err == EAGAIN) && !s->err) {
+		s->dry = true;
 		return false;
+	}
 	if (unlikely(err))
 		libos_op_fail(op, s->err ? s->err : err);
 	else if (unlikely(s->q.pop_segs) && seg.mem && may_list(op->os))
@@ -308,16 +312,17 @@ static bool pop_one(struct catnip_queue *s, struct libos_op *op)
 
 static void pop_more(struct catnip_queue *s)
 {
-	while (!list_empty(&s->q.waiting) &&
-	       pop_one(s, list_first(&s->q.waiting, struct libos_op, link)))
-		;
+	s->dry = false;
+	while (!list_empty(&s->q.waiting))
+		if (!pop_one(s, list_first(&s->q.waiting, struct libos_op, link)))
+			return;
 }
 
 int catnip_pop(struct libos_queue *q, struct libos_op *op)
 {
 	struct catnip_queue *s = catnip_queue(q);
 
-	if (!list_empty(&q->waiting) || !pop_one(s, op))
+	if (s->dry || !list_empty(&q->waiting) || !pop_one(s, op))
 		list_add_tail(&q->waiting, &op->link);
 	else
 		catnip_ctx(s)->busy = true; /* the window may have opened */
@@ -477,6 +482,7 @@ void catnip_queue_events(struct catnip_queue *s, uint32_t events)
 		closed_events(s, events);
 		return;
 	}
+	s->dry = false;
 	if (unlikely(events & NET_CONNECTED))
 		catnip_connect_end(s, 0);
 	if (unlikely(s->q.state == LIBOS_LISTENING))

@@ -129,6 +129,8 @@ uint64_t net_deadline(const struct net_stack *stack);
  * device, and those that waited for room in the ring; may make sockets ready. false:
  * some were not taken; call again (net_flush) soon. */
 bool net_flush(struct net_stack *stack);
+/* Whether net_flush() would find nothing to do. */
+bool net_is_quiet(const struct net_stack *stack);
 /* Whether packets wait that the device has not taken. */
 bool net_has_unsent(const struct net_stack *stack);
 

@@ -133,6 +133,11 @@ bool net_flush(struct net_stack *stack)
 	return true;
 }
 
+bool net_is_quiet(const struct net_stack *stack)
+{
+	return !stack->out.n && list_empty(&stack->tcp.acks) && list_empty(&stack->tcp.dead);
+}
+
 bool net_has_unsent(const struct net_stack *stack)
 {
 	return stack->out.n || !net_loop_is_empty(&stack->loop);
