@@ -127,12 +127,14 @@ void flow_free(struct flow *f)
 
 static void again(struct flow *f, int err)
 {
+	uint64_t most = f->plan.kind == FLOW_CROSSED ? 1000 : 500 * NSEC_PER_MSEC;
+	uint32_t doubled = f->n_conns / 8 < 7 ? f->n_conns / 8 : 7;
+
 	if (f->n_conns >= CONNS_MOST)
 		world_fail(f->w, "flow %u has failed %u times, the last time with: %s", f->nr,
 			   f->n_conns, strerror(err));
-	events_add(&f->w->events,
-		   f->w->events.now + rnd_in(&f->rnd, 0, f->plan.kind == FLOW_CROSSED ? 1000 :
-					     500 * NSEC_PER_MSEC), begin, f, NULL);
+	events_add(&f->w->events, f->w->events.now + rnd_in(&f->rnd, 0, most << doubled), begin, f,
+		   NULL);
 }
 
 /* ---- how it went */
@@ -183,6 +185,13 @@ static void describe(const struct conn *c, char *text, size_t size)
 					      " unacked %" PRIu64 ")", net_bytes_readable(e->sock),
 					      net_bytes_unacked(e->sock));
 	}
+}
+
+void flow_describe(const struct flow *f, char *text, size_t size)
+{
+	text[0] = '\0';
+	if (f->conns)
+		describe(f->conns, text, size);
 }
 
 static bool all_delivered(const struct conn *c)

@@ -142,6 +142,8 @@ struct end {
 
 void flow_init(struct flow *f, struct world *w, uint32_t nr, const struct flow_plan *plan);
 void flow_free(struct flow *f);
+/* Where it stands, in words. */
+void flow_describe(const struct flow *f, char *text, size_t size);
 /* Looks whether it still moves. */
 void flow_watch(struct flow *f);
 /* Whom a side connects to. */

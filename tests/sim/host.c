@@ -192,7 +192,6 @@ void host_init(struct host *h, struct world *w, uint32_t nr, const struct host_p
 	list_init(&h->due);
 	h->wake_at = UINT64_MAX;
 	rnd_init(&h->rnd, seed, 1);
-	nic_init(h);
 	cuts_init(&h->cuts, seed + 1, plan->n_cuts, plan->cut_every, plan->cut_ns);
 	cuts_init(&h->dry, seed + 2, plan->n_dry, plan->dry_every, plan->dry_ns);
 	h->tx.who = h->rx.who = (int)nr;

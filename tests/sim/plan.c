@@ -108,7 +108,7 @@ static void config_timers(struct maker *m, struct host_plan *h, struct config *c
 	uint64_t sits_out;
 
 	if (m->p->gives_up)
-		retries = 1 + rnd_below(&m->r, 5);
+		retries = 3 + rnd_below(&m->r, 4);
 	sits_out = gives_up_after(rto_min, rto_max, retries) / 3;
 	if (sits_out < m->cut_max)
 		m->cut_max = sits_out;
@@ -121,8 +121,8 @@ static void config_timers(struct maker *m, struct host_plan *h, struct config *c
 	if (rnd_one_in(&m->r, 2))
 		set(c, " delack_ms=%u", PICK(m, 0, 1, 10, 40, 200, 500));
 	if (m->p->gives_up)
-		set(c, " syn_retries=%u synack_retries=%u", rnd_below(&m->r, 4),
-		    rnd_below(&m->r, 4));
+		set(c, " syn_retries=%u synack_retries=%u", 1 + rnd_below(&m->r, 4),
+		    1 + rnd_below(&m->r, 4));
 	h->time_wait_ms = (uint32_t)rnd_log(&m->r, 1000, 60000);
 	set(c, " time_wait_ms=%u fin_wait2_ms=%u", h->time_wait_ms,
 	    (uint32_t)rnd_log(&m->r, 5000, 60000));

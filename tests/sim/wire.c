@@ -109,6 +109,9 @@ void wire_from_segment(struct world *w, uint32_t segment, struct net_mem *frame)
 		return;
 	}
 	w->wire.n_unknown++;
+	trace_frame(w, -1, "astray", frame->data, frame->len, true);
+	trace_note(w, -1, "astray: to %02x:%02x:%02x:%02x:%02x:%02x", frame->data[0],
+		   frame->data[1], frame->data[2], frame->data[3], frame->data[4], frame->data[5]);
 	mem_put(frame);
 }
 

@@ -126,6 +126,20 @@ static void at_the_end(void *who, void *what)
 	w->ended = true;
 }
 
+static _Noreturn void never_ends(struct world *w)
+{
+	char text[600] = "";
+
+	for (uint32_t i = 0; i < w->n_flows && !text[0]; i++)
+		if (!w->flows[i].done)
+			flow_describe(&w->flows[i], text, sizeof(text));
+	for (uint32_t i = 0; i < w->n_dgrams && !text[0]; i++)
+		if (!w->dgrams[i].done)
+			snprintf(text, sizeof(text), "datagrams %u: %u sent", i,
+				 w->dgrams[i].sent);
+	world_fail(w, "this never ends: %s", text);
+}
+
 static void tick(void *who, void *what)
 {
 	struct world *w = who;
@@ -136,7 +150,7 @@ static void tick(void *who, void *what)
 	for (uint32_t i = 0; i < w->n_flows; i++)
 		flow_watch(&w->flows[i]);
 	if (w->events.now > LONGEST)
-		world_fail(w, "this never ends");
+		never_ends(w);
 	if (!all_done(w)) {
 		events_add(&w->events, w->events.now + TICK, tick, w, NULL);
 		return;
@@ -160,8 +174,12 @@ static void *zalloc(size_t n, size_t size)
 static void populate(struct world *w, const struct plan *p)
 {
 	w->n_hosts = p->n_hosts;
-	for (uint32_t i = 0; i < p->n_hosts; i++)
+	for (uint32_t i = 0; i < p->n_hosts; i++) {
+		/* so much they may know of each other */
+		w->hosts[i].nr = i;
 		w->hosts[i].plan = p->hosts[i];
+		nic_init(&w->hosts[i]);
+	}
 	for (uint32_t i = 0; i < p->n_hosts; i++)
 		host_init(&w->hosts[i], w, i, &p->hosts[i]);
 	for (uint32_t i = 0; i < p->n_listeners; i++) {
