@@ -272,7 +272,7 @@ static uint64_t since(struct conn *c)
 		uint64_t fault = host_last_fault(h);
 		uint64_t acts = c->end[side] ? end_acts_at(c->end[side]) : 0;
 
-		if (fault > last)
+		if (fault > last && is_polite(c->flow))
 			last = fault;
 		if (acts > last)
 			last = acts < now ? acts : now;

@@ -29,9 +29,11 @@ static void prog_awake(void *who, void *what)
 	struct prog *p = who;
 
 	(void)what;
-	if (p->host->w->events.now < p->wake_at || !p->host->stack)
+	if (p->host->w->events.now < p->wake_at)
 		return;	/* it was asked for earlier, and has been */
 	p->wake_at = UINT64_MAX;
+	if (!p->host->stack)
+		return;
 	if (list_empty(&p->due))
 		list_add_tail(&p->host->due, &p->due);
 	host_wake(p->host, p->host->w->events.now);

@@ -79,7 +79,7 @@ static void note(struct lane *l, enum fault fault, const struct net_mem *frame)
 {
 	l->n[fault]++;
 	trace_frame(l->w, l->who, fault_names[fault], frame->data, frame->len, l->ethernet);
-	if (fault != FAULT_DUP)
+	if (fault != FAULT_DUP && fault != FAULT_REORDER)
 		l->last_fault = l->w->events.now;
 }
 
