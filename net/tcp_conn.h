@@ -203,6 +203,12 @@ int tcp_conn_enter(struct tcp_conn *c);
 /* The peer has acknowledged our FIN, or will never. */
 void tcp_conn_unlinger(struct tcp_conn *c);
 
+/* Half of it is window, which is announced in units of 1 << wscale. */
+static inline uint32_t tcp_rcvbuf_min(uint32_t wscale)
+{
+	return UINT32_C(4) << wscale;
+}
+
 static inline bool tcp_conn_is_synchronized(const struct tcp_conn *c)
 {
 	return c->in_flow && c->state != TCPS_SYN_SENT && c->state != TCPS_SYN_RECEIVED;

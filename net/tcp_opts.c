@@ -59,6 +59,8 @@ static void set_maxseg(struct tcp_conn *c, uint16_t value)
 static void set_rcvbuf(struct tcp_conn *c, uint32_t value)
 {
 	c->rcvbuf = value < RCVBUF_MIN ? RCVBUF_MIN : value;
+	if (c->in_flow && c->rcvbuf < tcp_rcvbuf_min(c->rcv_wscale))
+		c->rcvbuf = tcp_rcvbuf_min(c->rcv_wscale);
 	if (tcp_conn_is_synchronized(c) && !c->fin_rcvd)
 		tcp_ack_window(c);
 }

@@ -44,13 +44,17 @@ static uint32_t initial_seq(struct tcp_conn *c)
 	return (uint32_t)f + (uint32_t)(stack->now / ISN_TICK_NS);
 }
 
-/* The smallest shift with which the whole receive buffer can be announced. */
+/* The smallest shift with which the whole receive buffer can be announced, or what is
+ * configured: but a window of one unit has to fit in the buffer, or it stays shut. */
 static uint8_t choose_wscale(const struct tcp_conn *c)
 {
 	uint32_t scale = tcp_stack(c)->config.wscale;
 
-	if (scale != WSCALE_AUTO)
+	if (scale != WSCALE_AUTO) {
+		while (scale && tcp_rcvbuf_min(scale) > c->rcvbuf)
+			scale--;
 		return (uint8_t)scale;
+	}
 	scale = 0;
 	while (scale < TCP_WSCALE_MAX && (uint64_t)UINT16_MAX << scale < c->rcvbuf)
 		scale++;
