@@ -107,6 +107,8 @@ static int open_parts(struct catnip_ctx *cn)
 		err = rx_watch_open(cn);
 	if (!err)
 		err = catnip_stack_open(cn);
+	if (!err && !catnip_port_is_up(cn->port))
+		net_link_lost(cn->stack, ECONNRESET); /* nobody is there yet */
 	return err;
 }
 

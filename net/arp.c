@@ -113,7 +113,7 @@ void net_arp_input(struct net_stack *stack, const uint8_t *data, uint32_t len)
 	sender = net_ip4(arp->spa);
 	target = net_ip4(arp->tpa);
 	asks_us = arp->op == __builtin_bswap16(NET_ARP_REQUEST) && net_local_has(stack, &target);
-	if (net_local_has(stack, &sender)) {
+	if (net_local_has(stack, &sender) && (!stack->config.any_addr || stack->config.link_loop)) {
 		if (memcmp(arp->sha, stack->dev->mac, 6)) /* not our own, back again */
 			conflict(stack, &sender);
 		return;

@@ -20,7 +20,7 @@ static void send(struct net_stack *stack, const struct net_ip *from, const struc
 	struct net_icmp_hdr *icmp;
 	struct net_out *out;
 
-	if (net_path_find(stack, from, to, &path))
+	if (net_path_find_back(stack, from, to, &path))
 		return;
 	if (net_outs_room(&stack->out) <= net_ip_n_fragments(path.mtu, NET_ICMP_LEN + payload->len)) {
 		stack->count[NET_C_TX_NO_ROOM]++;

@@ -73,7 +73,7 @@ bool net_ip_may_send(const struct net_stack *stack, uint32_t src, bool looped)
 	struct net_ip ip = net_ip4(src);
 
 	if (net_local_has(stack, &ip))
-		return looped || stack->config.link_loop;
+		return looped || stack->config.link_loop || stack->config.any_addr;
 	return net_ip_is_unicast(stack, &ip) && (!is_loopback(src) || stack->config.any_addr);
 }
 
@@ -344,11 +344,11 @@ static void source_choose(const struct net_stack *stack, struct net_path *path)
 	}
 }
 
-int net_path_find(struct net_stack *stack, const struct net_ip *src, const struct net_ip *dst,
-		  struct net_path *path_out)
+static int find_way(struct net_stack *stack, const struct net_ip *src, const struct net_ip *dst,
+		    bool link, struct net_path *path_out)
 {
-	struct net_path path = { .dst = *dst, .hop = *dst, .gen = stack->ip.gen };
-	bool ours = net_local_has(stack, dst);
+	struct net_path path = { .dst = *dst, .hop = *dst, .gen = stack->ip.gen, .link = link };
+	bool ours = !link && net_local_has(stack, dst);
 	int err;
 
 	if (!stack->ip.n_locals)
@@ -375,4 +375,36 @@ int net_path_find(struct net_stack *stack, const struct net_ip *src, const struc
 		path.src = *src;
 	*path_out = path;
 	return 0;
+}
+
+int net_path_find(struct net_stack *stack, const struct net_ip *src, const struct net_ip *dst,
+		  struct net_path *path_out)
+{
+	return find_way(stack, src, dst, false, path_out);
+}
+
+/* Whether an address may be the other end's and ours. */
+static bool is_shared(const struct net_stack *stack)
+{
+	return stack->config.any_addr && !stack->config.link_loop && !stack->alone;
+}
+
+int net_path_find_to(struct net_stack *stack, enum net_type type, const struct net_ip *src,
+		     const struct net_addr *dst, struct net_path *path_out)
+{
+	bool link = is_shared(stack) && !(net_local_has(stack, &dst->ip) &&
+					  net_port_find(stack, type, dst, NULL));
+
+	return find_way(stack, src, &dst->ip, link, path_out);
+}
+
+int net_path_find_back(struct net_stack *stack, const struct net_ip *src,
+		       const struct net_ip *dst, struct net_path *path_out)
+{
+	return find_way(stack, src, dst, is_shared(stack) && !stack->looped, path_out);
+}
+
+int net_path_renew(struct net_stack *stack, struct net_path *path)
+{
+	return find_way(stack, &path->src, &path->dst, path->link, path);
 }

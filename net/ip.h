@@ -91,6 +91,7 @@ struct net_path {
 	uint16_t mtu;
 	bool loop;		/* dst is ours: around inside the stack */
 	bool self;		/* dst is ours: out on the link, to ourselves */
+	bool link;		/* dst is the other end's, whoever else has it */
 	struct net_ip hop;	/* the next: dst or a gateway */
 };
 
@@ -109,6 +110,18 @@ struct net_ip_in {
  */
 int net_path_find(struct net_stack *stack, const struct net_ip *src, const struct net_ip *dst,
 		  struct net_path *path_out);
+/*
+ * With any_addr both ends of a link may have an address: then it is ours for what is
+ * sent to a socket of ours, and for what answers a packet that was ours. These two
+ * know, and path->link keeps it.
+ */
+int net_path_find_to(struct net_stack *stack, enum net_type type, const struct net_ip *src,
+		     const struct net_addr *dst, struct net_path *path_out);
+/* Back to where the packet came from that is being handled. */
+int net_path_find_back(struct net_stack *stack, const struct net_ip *src,
+		       const struct net_ip *dst, struct net_path *path_out);
+/* The same way, when something has changed; path stays as it was if it fails. */
+int net_path_renew(struct net_stack *stack, struct net_path *path);
 /*
  * Puts the IP and link headers in front of out->hdr and sends it: to the ring, to
  * the neighbour's queue while its address is asked for, or around to our own

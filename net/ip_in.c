@@ -152,6 +152,7 @@ static slow_path void input_slow(struct net_stack *stack, struct net_pkt *pkt)
 		return drop(stack, pkt, NET_C_IP_NOT_OURS);
 	if (!source_is_good(stack, pkt, header->src))
 		return drop(stack, pkt, NET_C_IP_BAD_SOURCE);
+	stack->looped = pkt->flags & NET_PKT_LOOPED;
 	header_pull(pkt, &ip, header_len, len);
 	if (header->frag & __builtin_bswap16(NET_IP_MF | NET_IP_OFFSET))
 		fragment_input(stack, pkt, &ip, header);
@@ -185,6 +186,7 @@ void net_ip_input(struct net_stack *stack, struct net_pkt *pkt)
 	    unlikely(pkt->flags & (NET_PKT_IP_BAD | NET_PKT_GROUP)) ||
 	    unlikely(!checksum_is_good(pkt, NET_IP_LEN)))
 		return input_slow(stack, pkt);
+	stack->looped = pkt->flags & NET_PKT_LOOPED;
 	header_pull(pkt, &ip, NET_IP_LEN, len);
 	if (likely(header->proto == NET_IPPROTO_TCP))
 		net_tcp_input(stack, pkt, &ip);

@@ -189,7 +189,7 @@ static slow_path int output_slow(struct net_stack *stack, struct net_path *path,
 {
 	ip_header_push(out);
 	if (path->gen != stack->ip.gen) { /* something has changed: look again */
-		int err = net_path_find(stack, &path->src, &path->dst, path);
+		int err = net_path_renew(stack, path);
 
 		if (err) {
 			stack->count[NET_C_IP_NO_ROUTE]++;

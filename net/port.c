@@ -168,6 +168,13 @@ static int free_port(struct net_sock *s, const struct net_ip *ip, uint16_t *port
 	return EADDRINUSE;
 }
 
+/* With any_addr, datagrams to one of our addresses go where it has a socket. */
+static void ways_change(struct net_sock *s)
+{
+	if (s->type == NET_UDP && s->stack->config.any_addr)
+		s->stack->ip.gen++;
+}
+
 int net_port_bind(struct net_sock *s, const struct net_addr *addr)
 {
 	struct net_stack *stack = s->stack;
@@ -195,6 +202,7 @@ int net_port_bind(struct net_sock *s, const struct net_addr *addr)
 	s->bound = true;
 	s->port_next = p->socks;
 	p->socks = s;
+	ways_change(s);
 	return 0;
 }
 
@@ -212,6 +220,7 @@ void net_port_unbind(struct net_sock *s)
 		link = &(*link)->port_next;
 	*link = s->port_next;
 	s->bound = false;
+	ways_change(s);
 	drop_if_unused(ports, p);
 	if (!net_ip_is_any(&s->held_ip))
 		net_local_drop(s->stack, &s->held_ip);

@@ -80,12 +80,15 @@ void net_stack_free(struct net_stack *stack)
 
 void net_link_lost(struct net_stack *stack, int err)
 {
+	stack->alone = true;
 	net_neighs_forget(stack);
 	net_tcp_link_lost(stack, err);
 }
 
 void net_link_back(struct net_stack *stack)
 {
+	stack->alone = false;
+	stack->ip.gen++;
 	net_announce(stack);
 	net_neighs_ask(stack);
 }

@@ -23,6 +23,8 @@
 
 struct net_stack {
 	uint64_t now;		/* ns, of the call that is running */
+	bool looped;		/* the packet that is being handled is one of ours */
+	bool alone;		/* nobody is at the other end (net_link_lost()) */
 	struct net_dev *dev;
 	uint64_t *count;	/* enum net_count */
 	struct net_outs out;	/* packets built and not yet taken by the device */

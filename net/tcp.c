@@ -127,12 +127,10 @@ void net_tcp_reap(struct net_stack *stack)
 /* RFC 1191: the path takes less than it did. */
 static void path_shrank(struct tcp_conn *c)
 {
-	struct net_path path;
 	uint16_t mss = c->mss;
 
-	if (net_path_find(tcp_stack(c), &c->s.local.ip, &c->s.peer.ip, &path))
+	if (net_path_renew(tcp_stack(c), &c->path))
 		return;
-	c->path = path;
 	tcp_mss_sync(c);
 	if (c->mss < mss && c->snd_una != c->snd_max)
 		tcp_out_retransmit(c);
@@ -178,8 +176,7 @@ void net_tcp_unreachable(struct net_stack *stack, const struct net_addr *local,
 
 static bool goes_with_the_link(const struct tcp_conn *c)
 {
-	return c->in_flow && c->state != TCPS_SYN_SENT &&
-	       !net_local_has(tcp_stack(c), &c->s.peer.ip);
+	return c->in_flow && c->state != TCPS_SYN_SENT && !c->path.loop && !c->path.self;
 }
 
 static void fail_those(struct list *conns, int err)

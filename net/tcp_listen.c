@@ -54,7 +54,7 @@ static int place(struct tcp_conn *c)
 	struct net_stack *stack = tcp_stack(c);
 	int err;
 
-	err = net_path_find(stack, &c->s.local.ip, &c->s.peer.ip, &c->path);
+	err = net_path_find_back(stack, &c->s.local.ip, &c->s.peer.ip, &c->path);
 	if (err)
 		return err;
 	err = net_port_hold(stack, &c->s.local, 1);

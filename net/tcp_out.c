@@ -430,7 +430,7 @@ void tcp_out_bare(struct net_stack *stack, const struct net_addr *local,
 	struct net_path path;
 	struct net_out *out;
 
-	if (net_path_find(stack, &local->ip, &peer->ip, &path))
+	if (net_path_find_back(stack, &local->ip, &peer->ip, &path))
 		return;
 	out = net_out_new(stack, len, true);
 	if (!out)

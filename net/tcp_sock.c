@@ -101,7 +101,7 @@ static int take_addresses(struct tcp_conn *c, const struct net_addr *peer)
 	struct net_sock *s = &c->s;
 	int err;
 
-	err = net_path_find(s->stack, &s->local.ip, &peer->ip, &c->path);
+	err = net_path_find_to(s->stack, NET_TCP, &s->local.ip, peer, &c->path);
 	if (err)
 		return err;
 	s->local.ip = c->path.src;

@@ -24,6 +24,7 @@ struct net_dgram {
 struct udp {
 	struct net_sock s;	/* first */
 	struct net_path path;	/* to who was sent to last */
+	uint16_t path_port;
 	struct net_dgram *rx, **rx_end;	/* oldest first */
 	uint64_t queued;	/* payload bytes in rx */
 	int64_t pinned;		/* by rx, and by what the program has (net_charge) */
@@ -220,13 +221,15 @@ static slow_path int block(struct udp *u, uint32_t needs)
 }
 
 /* The way to who was sent to last is mostly still the one. */
-static int path_get(struct udp *u, const struct net_ip *dst)
+static int path_get(struct udp *u, const struct net_addr *to)
 {
 	struct net_stack *stack = u->s.stack;
 
-	if (likely(u->path.gen == stack->ip.gen) && likely(net_ip_equal(&u->path.dst, dst)))
+	if (likely(u->path.gen == stack->ip.gen) && likely(net_ip_equal(&u->path.dst, &to->ip)) &&
+	    likely(u->path_port == to->port))
 		return 0;
-	return net_path_find(stack, &u->s.local.ip, dst, &u->path);
+	u->path_port = to->port;
+	return net_path_find_to(stack, NET_UDP, &u->s.local.ip, to, &u->path);
 }
 
 static int bind_if_unbound(struct net_sock *s)
@@ -273,7 +276,7 @@ int net_udp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n,
 		return EDESTADDRREQ;
 	if (unlikely(len > LONGEST || n > NET_OUT_SEGS))
 		return EMSGSIZE;
-	err = path_get(u, &to->ip);
+	err = path_get(u, to);
 	if (!err)
 		err = bind_if_unbound(s);
 	if (unlikely(err))
@@ -328,7 +331,7 @@ int net_udp_bind(struct net_sock *s, const struct net_addr *addr)
 int net_udp_connect(struct net_sock *s, const struct net_addr *peer)
 {
 	struct udp *u = udp_of(s);
-	int err = net_path_find(s->stack, &s->held_ip, &peer->ip, &u->path);
+	int err = net_path_find_to(s->stack, NET_UDP, &s->held_ip, peer, &u->path);
 
 	if (!err)
 		err = bind_if_unbound(s);
