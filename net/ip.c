@@ -386,16 +386,16 @@ int net_path_find(struct net_stack *stack, const struct net_ip *src, const struc
 /* Whether an address may be the other end's and ours. */
 static bool is_shared(const struct net_stack *stack)
 {
-	return stack->config.any_addr && !stack->config.link_loop && !stack->alone;
+	return stack->config.any_addr && !stack->config.link_loop;
 }
 
 int net_path_find_to(struct net_stack *stack, enum net_type type, const struct net_ip *src,
 		     const struct net_addr *dst, struct net_path *path_out)
 {
-	bool link = is_shared(stack) && !(net_local_has(stack, &dst->ip) &&
-					  net_port_find(stack, type, dst, NULL));
+	bool here = net_local_has(stack, &dst->ip) &&
+		    (stack->alone || net_port_find(stack, type, dst, NULL));
 
-	return find_way(stack, src, &dst->ip, link, path_out);
+	return find_way(stack, src, &dst->ip, is_shared(stack) && !here, path_out);
 }
 
 int net_path_find_back(struct net_stack *stack, const struct net_ip *src,
