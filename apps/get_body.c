@@ -17,6 +17,8 @@ void get_body_begin(struct get_body *body, FILE *out, const char *name)
 
 void get_body_add(struct get_body *body, struct http_text bytes)
 {
+	if (bytes.len == 0)
+		return;
 	body->len += bytes.len;
 	sha256_add(&body->sha, bytes.at, bytes.len);
 	if (body->out && fwrite(bytes.at, 1, bytes.len, body->out) != bytes.len)

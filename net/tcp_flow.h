@@ -56,7 +56,7 @@ static inline uint32_t tcp_flow_hash(const struct tcp_flow *t, const struct net_
 static inline bool tcp_tuple_is(const struct tcp_tuple *tuple, const struct net_ip *local,
 				const struct net_ip *peer, uint32_t ports)
 {
-	return (uint32_t)(tuple->local.port << 16 | tuple->peer.port) == ports &&
+	return ((uint32_t)tuple->local.port << 16 | tuple->peer.port) == ports &&
 	       net_ip_equal(&tuple->peer.ip, peer) && net_ip_equal(&tuple->local.ip, local);
 }
 

@@ -220,6 +220,8 @@ static void transfer(const struct peer_args *args)
 			transfer_event(&p, ep, evs[i].data.ptr, evs[i].events);
 		peer_progress_check(&p);
 	}
+	close(ep);
+	free(conns);
 	peer_progress_end(&p, cc);
 }
 
@@ -312,6 +314,8 @@ static void ping(bool udp, const struct sockaddr_in *addr, unsigned count, size_
 		ping_once(fd, udp, out, in, size);
 	}
 	close(fd);
+	free(out);
+	free(in);
 	printf("%u answers\n", count);
 }
 
