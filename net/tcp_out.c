@@ -62,7 +62,7 @@ static uint16_t choose_window(struct tcp_conn *c)
 {
 	uint32_t scale_mask = (1u << c->rcv_wscale) - 1;
 	int32_t left = (int32_t)(c->rcv_edge - c->rcv_nxt);
-	uint32_t target = tcp_window(c), wnd = left > 0 ? (uint32_t)left : 0;
+	uint32_t target = tcp_window(c) & ~scale_mask, wnd = left > 0 ? (uint32_t)left : 0;
 	uint32_t worth = c->rcvbuf / 4 < c->rcv_mss ? c->rcvbuf / 4 : c->rcv_mss;
 	uint32_t field;
 
@@ -70,7 +70,7 @@ static uint16_t choose_window(struct tcp_conn *c)
 	if (unlikely(c->rcv_zeroed))
 		return 0;
 	if (target >= wnd + worth)
-		wnd = target & ~scale_mask;
+		wnd = target;
 	field = (wnd + scale_mask) >> c->rcv_wscale;
 	if (field > WND_MAX)
 		field = WND_MAX;
