@@ -10,6 +10,8 @@
 #include "libos/settings.h"
 
 #define NAP_MIN (20 * NSEC_PER_USEC)
+/* A peer that comes anew does not know that we are armed. */
+#define ARMED_LOOK (50 * NSEC_PER_MSEC)
 /* What was sent or came in may have armed a timer: it is looked for so late at most. */
 #define TIMERS_LOOK (250 * NSEC_PER_USEC)
 
@@ -78,13 +80,11 @@ static void mem_done(struct libos_ctx *ctx)
 	free(cn);
 }
 
+/* The next pass looks at the port; what makes the descriptor readable is the
+ * driver's to take away, and only an edge is heard. */
 static void rx_ready(struct libos_watch *w, uint32_t events)
 {
-	uint64_t n;
-
-	(void)events;
-	if (read(w->fd, &n, sizeof(n)) < 0)
-		return; /* drained already: the next pass looks at the port */
+	(void)w, (void)events;
 }
 
 static int rx_watch_open(struct catnip_ctx *cn)
@@ -92,7 +92,7 @@ static int rx_watch_open(struct catnip_ctx *cn)
 	int fd = catnip_port_rx_fd(cn->port);
 
 	cn->rx_watch.ready = rx_ready;
-	return fd < 0 ? 0 : libos_watch_add(cn->base.os, &cn->rx_watch, fd, EPOLLIN);
+	return fd < 0 ? 0 : libos_watch_add(cn->base.os, &cn->rx_watch, fd, EPOLLIN | EPOLLET);
 }
 
 static int open_parts(struct catnip_ctx *cn)
@@ -288,6 +288,8 @@ static bool sleep_prepare(struct libos_ctx *ctx, uint64_t *deadline)
 		*deadline = cn->deadline;
 	if (!cn->armed || cn->busy)
 		nap(cn, deadline);
+	else if (*deadline > ctx->os->now + ARMED_LOOK)
+		*deadline = ctx->os->now + ARMED_LOOK;
 	return true;
 }
 

@@ -477,6 +477,7 @@ static int queues_open(struct catnip_port *port, const struct rte_eth_dev_info *
 	int socket = rte_eth_dev_socket_id(port->id), ret;
 
 	conf.txmode.offloads = port->offloads;
+	conf.intr_conf.rxq = port->drv->interrupt;
 	if (port->drv->offloads) {
 		conf.rxmode.mtu = port->dev.mtu;
 		conf.rxmode.offloads = info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_CHECKSUM;

@@ -70,8 +70,8 @@ uint32_t catnip_port_receive(struct catnip_port *port, struct net_pkt *pkts);
 bool catnip_port_flush(struct catnip_port *port);
 /* Whether something that was taken could still be lost with this process. */
 bool catnip_port_owes(struct catnip_port *port);
-/* A descriptor that is readable when packets are there, armed; -1: none, it has to
- * be napped on. */
+/* A descriptor that becomes readable (an edge: it stays so) when packets come and it
+ * is armed; -1: none, it has to be napped on. rx_arm: false, it is not armed. */
 int catnip_port_rx_fd(struct catnip_port *port);
 bool catnip_port_rx_arm(struct catnip_port *port, bool on);
 

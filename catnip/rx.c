@@ -111,12 +111,18 @@ uint32_t catnip_port_receive(struct catnip_port *port, struct net_pkt *pkts)
 
 int catnip_port_rx_fd(struct catnip_port *port)
 {
-	(void)port;
-	return -1;
+	if (!port->drv->interrupt)
+		return -1;
+	return rte_eth_dev_rx_intr_ctl_q_get_fd(port->id, 0);
 }
 
+/* A driver whose peer has not come has nobody who would wake us. */
 bool catnip_port_rx_arm(struct catnip_port *port, bool on)
 {
-	(void)port, (void)on;
-	return false;
+	struct rte_eth_link link = { 0 };
+
+	if (!on)
+		return rte_eth_dev_rx_intr_disable(port->id, 0) == 0;
+	return rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status &&
+	       rte_eth_dev_rx_intr_enable(port->id, 0) == 0;
 }
