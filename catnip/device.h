@@ -83,6 +83,7 @@ struct catnip_port {
 	uint32_t retry_ms;
 	struct eal_job call;
 	bool calling;
+	int listener;		/* the server's socket, -1: none */
 	uint32_t n_losses;	/* of the peer */
 };
 
@@ -117,6 +118,7 @@ struct libos_buf *port_reserve_alloc(struct catnip_port *port, uint32_t size);
 /* Looks after a link whose other end may go and come back. */
 void port_look(struct catnip_port *port);
 int port_call(struct catnip_port *port);
+void port_find_listener(struct catnip_port *port);
 void port_hang_up(struct catnip_port *port);
 
 #endif /* CATNIP_DEVICE_H */

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -340,6 +341,19 @@ static int given_args(const struct libos_settings *s, int *n_out, char **argv)
 	return 0;
 }
 
+/* Its memory is a file, and over the limit of one is a signal, not an errno. */
+static int memory_fits(const struct libos_settings *s)
+{
+	uint64_t size = (uint64_t)libos_settings_int(s, "catnip.memory");
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_FSIZE, &lim) < 0 || lim.rlim_cur >= size)
+		return 0;
+	log_error("catnip.memory: %llu bytes are more than a file may have (ulimit -f)",
+		  (unsigned long long)size);
+	return EFBIG;
+}
+
 /* A wrong argument prints a page of usage. */
 static int init_quietly(int argc, char **argv)
 {
@@ -380,6 +394,8 @@ static int start(const struct libos_settings *s, const cpu_set_t *cpus)
 		err = given_args(s, &argc, argv);
 	else
 		argc = link_args(s, own_args(s, cpus, argv), argv);
+	if (!err && !eal.given)
+		err = memory_fits(s);
 	if (!err)
 		err = log_open(&stream);
 	if (err)

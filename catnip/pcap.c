@@ -37,24 +37,26 @@ struct pcap {
 static pthread_mutex_t clock_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct rte_mbuf *copy(struct pcap *pcap, uint16_t id, const struct rte_mbuf *m,
-			     bool received)
+			     uint64_t cycles, bool received)
 {
 	struct rte_mbuf *block;
 
 	pthread_mutex_lock(&clock_lock);
-	block = rte_pcapng_copy(id, 0, m, pcap->copies.mp, UINT32_MAX, rte_get_tsc_cycles(),
+	block = rte_pcapng_copy(id, 0, m, pcap->copies.mp, UINT32_MAX, cycles,
 				received ? RTE_PCAPNG_DIRECTION_IN : RTE_PCAPNG_DIRECTION_OUT);
 	pthread_mutex_unlock(&clock_lock);
 	return block;
 }
 
-/* Its clock starts with the first packet, which may then lie before it. */
+/* Its clock starts with the first packet (22.11), and is wrong for ever if that lies
+ * before it. */
 static void clock_start(struct pcap *pcap, uint16_t id)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(pcap->copies.mp);
 
 	if (m && rte_pktmbuf_append(m, 64))
-		rte_pktmbuf_free(copy(pcap, id, m, true));
+		rte_pktmbuf_free(copy(pcap, id, m, rte_get_tsc_cycles() + rte_get_tsc_hz() / 8,
+				      true));
 	rte_pktmbuf_free(m);
 }
 
@@ -67,9 +69,10 @@ static int file_open(struct pcap *pcap, uint16_t id)
 	pcap->fd = open(pcap->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (pcap->fd < 0)
 		return errno;
+	errno = rte_errno = 0;
 	pcap->file = rte_pcapng_fdopen(pcap->fd, NULL, NULL, program_invocation_short_name, NULL);
 	if (!pcap->file) {
-		err = rte_errno ? rte_errno : EIO;
+		err = rte_errno ? rte_errno : errno ? errno : EIO;
 		close(pcap->fd);
 		return err;
 	}
@@ -159,7 +162,7 @@ void pcap_write(struct catnip_port *port, struct rte_mbuf **mbufs, uint32_t n, b
 		int err = ENOSPC;
 
 		if (pcap->file)
-			block = copy(pcap, port->id, mbufs[i], received);
+			block = copy(pcap, port->id, mbufs[i], rte_get_tsc_cycles(), received);
 		if (block)
 			err = write_one(pcap, block);
 		if (block && err)

@@ -558,6 +558,7 @@ static int open_locked(struct catnip_port *port)
 	err = device_open(port);
 	if (err)
 		goto err_slot;
+	port_find_listener(port);
 	err = shape(port);
 	if (err)
 		goto err_device;

@@ -65,7 +65,5 @@ if echo_start echo tap:tb $in_ns; then
 else
 	not_ok "tap, pushed by af_packet"
 fi
-if grep -q 'a hugepage' "$tmp/said"; then
-	echo "# no hugepages"
-fi
+grep -q ' 0 hugepages' "$tmp/said" && echo "# without hugepages"
 finish

@@ -92,6 +92,9 @@ refused "more MTU than the link has" $EINVAL 'inetstack_config[.]mtu' \
 refused "too little memory" 12 'catnip[.]memory' \
 	env CLOWDER_CATNIP_MEMORY=64M CLOWDER_CATNIP_RX_BUFFERS=100000 "$port" open
 
+refused "more memory than a file may have" 27 'catnip[.]memory' \
+	sh -c 'ulimit -f 1000; exec "$0" open' "$port"
+
 # ---- EAL's own arguments
 given() { want=$2; refused "dpdk.eal_init $1" "$want" "$3" \
 	env CLOWDER_DPDK_EAL_INIT="$1" "$port" open; }

@@ -27,89 +27,13 @@
 #include <unistd.h>
 
 #include "base/time.h"
-#include "catnip/port.h"
-#include "libos/backend.h"
-#include "libos/libos.h"
-#include "libos/registry.h"
+#include "tests/system/catnip_bare.h"
 
 #define HDR 18u			/* Ethernet and a number */
 #define TYPE_ASK 0x88b5
 #define TYPE_ANSWER 0x88b6
 #define UNIT (2u << 20)
 #define PATIENCE (10 * NSEC_PER_SEC)
-
-/* ---- a backend that is a port and nothing else */
-
-struct bare {
-	struct libos_ctx base;
-	struct catnip_port *port;
-};
-
-static int bare_map(void *arg, size_t size, void **addr_out, void **priv_out)
-{
-	return catnip_mem_map(((struct bare *)arg)->port, size, addr_out, priv_out);
-}
-
-static void bare_unmap(void *arg, void *addr, size_t size, void *priv)
-{
-	catnip_mem_unmap(((struct bare *)arg)->port, addr, size, priv);
-}
-
-static int bare_init(struct libos *os, struct libos_ctx **ctx_out)
-{
-	struct bare *b = calloc(1, sizeof(*b));
-	int err = b ? catnip_port_open(os, &b->port) : ENOMEM;
-
-	if (err)
-		free(b);
-	else
-		*ctx_out = &b->base;
-	return err;
-}
-
-static void bare_fini(struct libos_ctx *ctx)
-{
-	catnip_port_close(((struct bare *)(void *)ctx)->port);
-}
-
-static void bare_done(struct libos_ctx *ctx)
-{
-	catnip_port_free(((struct bare *)(void *)ctx)->port);
-	free(ctx);
-}
-
-static bool bare_owes(struct libos_ctx *ctx)
-{
-	return catnip_port_owes(((struct bare *)(void *)ctx)->port);
-}
-
-static bool bare_poll(struct libos_ctx *ctx, uint64_t now)
-{
-	(void)ctx, (void)now;
-	return false;
-}
-
-static const struct libos_key keys[] = { CATNIP_PORT_KEYS, { .name = NULL } };
-static const struct libos_mem_ops bare_mem = { bare_map, bare_unmap };
-static const struct libos_backend bare_backend = {
-	.name = "bare",
-	.keys = keys,
-	.init = bare_init,
-	.fini = bare_fini,
-	.mem = &bare_mem,
-	.mem_done = bare_done,
-	.poll = bare_poll,
-	.flush = libos_no_flush,
-	.sleep_prepare = libos_no_sleep_prepare,
-	.sleep_done = libos_no_sleep_done,
-	.owes = bare_owes,
-};
-const struct libos_backend *const libos_registry[] = { &bare_backend, NULL };
-
-static struct catnip_port *port_of(struct libos *os)
-{
-	return ((struct bare *)(void *)os->backends[0])->port;
-}
 
 /* ---- helpers */
 
@@ -123,22 +47,6 @@ static void fail(const char *fmt, ...)
 	va_end(ap);
 	fputc('\n', stderr);
 	exit(1);
-}
-
-static struct libos *open_or_exit(void)
-{
-	struct libos *os;
-	int err = libos_open(NULL, &os);
-
-	if (err)
-		exit(err);
-	return os;
-}
-
-static void close_all(struct libos *os)
-{
-	libos_close(os, time_now() + NSEC_PER_SEC);
-	free(os);
 }
 
 static uint8_t byte_of(uint32_t n, uint32_t i)
@@ -195,7 +103,7 @@ static void add(struct net_out *out, struct libos_buf *buf, uint32_t off, uint32
 
 static void transmit(struct libos *os, struct net_out *out)
 {
-	struct net_dev *dev = catnip_port_dev(port_of(os));
+	struct net_dev *dev = catnip_port_dev(bare_port(os));
 	uint64_t end = time_now() + PATIENCE;
 
 	while (!dev->ops->transmit(dev, &out, 1)) {
@@ -203,7 +111,7 @@ static void transmit(struct libos *os, struct net_out *out)
 			fail("the port takes nothing");
 		sched_yield();
 	}
-	while (catnip_port_flush(port_of(os)))
+	while (catnip_port_flush(bare_port(os)))
 		if (time_now() > end)
 			fail("the driver takes nothing");
 }
@@ -215,14 +123,14 @@ static uint16_t type_of(const struct net_pkt *pkt)
 
 static void drop(struct libos *os, struct net_pkt *pkt)
 {
-	catnip_port_dev(port_of(os))->ops->put(pkt->seg.mem);
+	catnip_port_dev(bare_port(os))->ops->put(pkt->seg.mem);
 }
 
 /* ---- echo */
 
 static void answer(struct libos *os, struct net_pkt *pkt)
 {
-	struct net_dev *dev = catnip_port_dev(port_of(os));
+	struct net_dev *dev = catnip_port_dev(bare_port(os));
 	struct net_out out = { 0 };
 	uint32_t n;
 
@@ -244,17 +152,17 @@ static void answer(struct libos *os, struct net_pkt *pkt)
 static uint32_t echo_pass(struct libos *os)
 {
 	struct net_pkt pkts[CATNIP_BURST];
-	uint32_t n = catnip_port_receive(port_of(os), pkts);
+	uint32_t n = catnip_port_receive(bare_port(os), pkts);
 
 	for (uint32_t i = 0; i < n; i++)
 		answer(os, &pkts[i]);
-	catnip_port_flush(port_of(os));
+	catnip_port_flush(bare_port(os));
 	return n;
 }
 
 static int echo(void)
 {
-	struct libos *os = open_or_exit();
+	struct libos *os = bare_open_or_exit();
 	const struct timespec nap = { 0, 50000 };
 
 	puts("ready");
@@ -273,12 +181,12 @@ static _Atomic bool echo_ends;
 
 static void *echo_thread(void *arg)
 {
-	struct libos *os = open_or_exit();
+	struct libos *os = bare_open_or_exit();
 
 	atomic_store((_Atomic bool *)arg, true);
 	while (!atomic_load(&echo_ends))
 		echo_pass(os);
-	close_all(os);
+	bare_close(os);
 	return NULL;
 }
 
@@ -304,7 +212,7 @@ static void await_answer(struct libos *os, uint32_t n, uint32_t len, uint16_t ty
 	bool found = false;
 
 	while (!found) {
-		uint32_t got = catnip_port_receive(port_of(os), pkts);
+		uint32_t got = catnip_port_receive(bare_port(os), pkts);
 
 		for (uint32_t i = 0; i < got; i++) {
 			uint32_t m = ~n;
@@ -334,7 +242,7 @@ static void ask(struct pusher *p, struct net_out *out, const char *what)
 {
 	uint32_t len = out->len;
 
-	header(out, catnip_port_dev(port_of(p->os)), TYPE_ASK, p->n);
+	header(out, catnip_port_dev(bare_port(p->os)), TYPE_ASK, p->n);
 	transmit(p->os, out);
 	await_answer(p->os, p->n, len, p->type, what);
 	p->n++;
@@ -397,7 +305,7 @@ static void wait_gone(struct pusher *p, struct odd *odd, const char *what)
 
 	while (!odd->gone) {
 		struct net_pkt pkts[CATNIP_BURST];
-		uint32_t n = catnip_port_receive(port_of(p->os), pkts);
+		uint32_t n = catnip_port_receive(bare_port(p->os), pkts);
 
 		for (uint32_t i = 0; i < n; i++)
 			drop(p->os, &pkts[i]);
@@ -406,17 +314,15 @@ static void wait_gone(struct pusher *p, struct odd *odd, const char *what)
 	}
 }
 
-static void push_pages(struct pusher *p, uint32_t len, int flags, const char *what)
+static bool push_pages(struct pusher *p, uint32_t len, int flags, const char *what)
 {
 	uint8_t *at = mmap(NULL, UNIT, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 	const uint32_t offs[] = { 0, 4096 - 7, UNIT - len };
 	struct odd odd;
 
-	if (at == MAP_FAILED) {
-		printf("skipped: %s (%s)\n", what, strerror(errno));
-		return;
-	}
+	if (at == MAP_FAILED)
+		return false;
 	for (unsigned i = 0; i < 3; i++) {
 		struct net_out out = { 0 };
 
@@ -426,12 +332,13 @@ static void push_pages(struct pusher *p, uint32_t len, int flags, const char *wh
 		wait_gone(p, &odd, what);
 	}
 	munmap(at, UNIT);
+	return true;
 }
 
 /* What came over another port, whose mbuf it is. */
 static void push_popped(struct pusher *p, uint32_t len)
 {
-	struct net_dev *dev = catnip_port_dev(port_of(p->other));
+	struct net_dev *dev = catnip_port_dev(bare_port(p->other));
 	struct net_out out = { 0 }, again = { 0 };
 	struct libos_buf *buf = libos_buf_alloc(&p->other->pool, len);
 	struct net_pkt pkts[CATNIP_BURST];
@@ -440,7 +347,7 @@ static void push_popped(struct pusher *p, uint32_t len)
 	header(&out, dev, TYPE_ASK, p->n);
 	add(&out, buf, 0, len);
 	transmit(p->other, &out);
-	while (!catnip_port_receive(port_of(p->other), pkts))
+	while (!catnip_port_receive(bare_port(p->other), pkts))
 		;
 	again.segs[0] = pkts[0].seg;
 	again.segs[0].data += HDR;
@@ -450,8 +357,10 @@ static void push_popped(struct pusher *p, uint32_t len)
 	ask(p, &again, "a popped mbuf of another port");
 }
 
-static void push_all(struct pusher *p)
+/* How many times a hugepage could be had. */
+static uint32_t push_all(struct pusher *p)
 {
+	uint32_t n_huge = 0;
 	const uint32_t lens[] = { 42, 100, 256, 257, 600, 1400, p->mtu - 4 };
 
 	for (unsigned i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
@@ -459,10 +368,11 @@ static void push_all(struct pusher *p)
 		push_slice(p, lens[i]);
 		push_four(p, lens[i]);
 		push_pages(p, lens[i], 0, "plain pages");
-		push_pages(p, lens[i], MAP_HUGETLB, "a hugepage");
+		n_huge += push_pages(p, lens[i], MAP_HUGETLB, "a hugepage");
 		if (p->other && lens[i] <= 1400)
 			push_popped(p, lens[i]);
 	}
+	return n_huge;
 }
 
 /* As fast as it goes: nothing is lost that the port has taken, and nothing stays. */
@@ -479,11 +389,11 @@ static void push_many(struct pusher *p)
 
 		if (sent < total && sent - came < window) {
 			add(&out, pool_buf(p, 0, len), 0, len);
-			header(&out, catnip_port_dev(port_of(p->os)), TYPE_ASK, p->n++);
+			header(&out, catnip_port_dev(bare_port(p->os)), TYPE_ASK, p->n++);
 			transmit(p->os, &out);
 			sent++;
 		}
-		n = catnip_port_receive(port_of(p->os), pkts);
+		n = catnip_port_receive(bare_port(p->os), pkts);
 		for (uint32_t i = 0; i < n; i++) {
 			uint32_t m;
 
@@ -511,7 +421,7 @@ static void push_counts(struct pusher *p, bool other_too)
 
 	while (*out && time_now() < end) {
 		struct net_pkt pkts[CATNIP_BURST];
-		uint32_t n = catnip_port_receive(port_of(p->os), pkts);
+		uint32_t n = catnip_port_receive(bare_port(p->os), pkts);
 
 		for (uint32_t i = 0; i < n; i++)
 			drop(p->os, &pkts[i]);
@@ -525,8 +435,8 @@ static void wait_up(struct libos *os)
 	uint64_t end = time_now() + PATIENCE;
 	struct net_pkt pkts[CATNIP_BURST];
 
-	while (!catnip_port_is_up(port_of(os))) {
-		uint32_t n = catnip_port_receive(port_of(os), pkts);
+	while (!catnip_port_is_up(bare_port(os))) {
+		uint32_t n = catnip_port_receive(bare_port(os), pkts);
 
 		for (uint32_t i = 0; i < n; i++)
 			drop(os, &pkts[i]);
@@ -543,7 +453,7 @@ static void hello(struct pusher *p)
 	bool found = false;
 
 	while (!found) {
-		uint32_t n = catnip_port_receive(port_of(p->os), pkts);
+		uint32_t n = catnip_port_receive(bare_port(p->os), pkts);
 
 		for (uint32_t i = 0; i < n; i++) {
 			found |= type_of(&pkts[i]) == p->type;
@@ -555,7 +465,7 @@ static void hello(struct pusher *p)
 			struct net_out out = { 0 };
 
 			add(&out, pool_buf(p, 0, 42), 0, 42);
-			header(&out, catnip_port_dev(port_of(p->os)), TYPE_ASK, UINT32_MAX);
+			header(&out, catnip_port_dev(bare_port(p->os)), TYPE_ASK, UINT32_MAX);
 			transmit(p->os, &out);
 			again = time_now() + 50 * NSEC_PER_MSEC;
 		}
@@ -565,20 +475,21 @@ static void hello(struct pusher *p)
 static int push(bool loops, bool with_other)
 {
 	struct pusher p = { .type = loops ? TYPE_ASK : TYPE_ANSWER };
+	uint32_t n_huge;
 
-	p.os = open_or_exit();
+	p.os = bare_open_or_exit();
 	if (with_other)
-		p.other = open_or_exit();
-	p.mtu = catnip_port_dev(port_of(p.os))->mtu;
+		p.other = bare_open_or_exit();
+	p.mtu = catnip_port_dev(bare_port(p.os))->mtu;
 	wait_up(p.os);
 	hello(&p);
-	push_all(&p);
+	n_huge = push_all(&p);
 	push_many(&p);
 	push_counts(&p, with_other);
 	if (p.other)
-		close_all(p.other);
-	close_all(p.os);
-	printf("pushed %u packets, mtu %u\n", p.n, p.mtu);
+		bare_close(p.other);
+	bare_close(p.os);
+	printf("pushed %u packets, %u hugepages, mtu %u\n", p.n, n_huge, p.mtu);
 	return 0;
 }
 
@@ -588,15 +499,15 @@ static void exchange(struct pusher *p, uint32_t wanted)
 {
 	uint32_t answers = 0;
 
-	while (answers < wanted && catnip_port_is_up(port_of(p->os))) {
+	while (answers < wanted && catnip_port_is_up(bare_port(p->os))) {
 		struct net_pkt pkts[CATNIP_BURST];
 		struct net_out out = { 0 };
 		uint32_t len = 42 + p->n % (p->mtu - 46), n;
 
 		add(&out, pool_buf(p, 0, len), 0, len);
-		header(&out, catnip_port_dev(port_of(p->os)), TYPE_ASK, p->n++);
+		header(&out, catnip_port_dev(bare_port(p->os)), TYPE_ASK, p->n++);
 		transmit(p->os, &out);
-		n = catnip_port_receive(port_of(p->os), pkts);
+		n = catnip_port_receive(bare_port(p->os), pkts);
 		for (uint32_t i = 0; i < n; i++) {
 			uint32_t m;
 
@@ -612,9 +523,9 @@ static void exchange(struct pusher *p, uint32_t wanted)
 
 static int survive(uint32_t times)
 {
-	struct pusher p = { .type = TYPE_ANSWER, .os = open_or_exit() };
+	struct pusher p = { .type = TYPE_ANSWER, .os = bare_open_or_exit() };
 
-	p.mtu = catnip_port_dev(port_of(p.os))->mtu;
+	p.mtu = catnip_port_dev(bare_port(p.os))->mtu;
 	for (uint32_t i = 1; i <= times; i++) {
 		wait_up(p.os);
 		printf("up %u\n", i);
@@ -622,7 +533,7 @@ static int survive(uint32_t times)
 		exchange(&p, i < times ? UINT32_MAX : 10000);
 	}
 	push_counts(&p, false);
-	close_all(p.os);
+	bare_close(p.os);
 	return 0;
 }
 
@@ -657,11 +568,11 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "survive") && argc > 2)
 		return survive((uint32_t)atoi(argv[2]));
 	for (int i = atoi(argc > 2 ? argv[2] : "1"); !strcmp(what, "open"); i--) {
-		struct libos *os = open_or_exit();
+		struct libos *os = bare_open_or_exit();
 
 		if (i > 1)
 			continue; /* the last one or the one that fails */
-		close_all(os);
+		bare_close(os);
 		return 0;
 	}
 	fprintf(stderr, "usage: catnip_port echo|push|loop|pair|open|survive [other|N]\n");
