@@ -10,6 +10,8 @@ int main(void)
 	SRunner *sr = srunner_create(tcp_open_suite());
 	int failed;
 
+	srunner_add_suite(sr, tcp_states_suite());
+	srunner_add_suite(sr, tcp_close_suite());
 	srunner_add_suite(sr, tcp_crowd_suite());
 	srunner_add_suite(sr, tcp_link_suite());
 	srunner_run_all(sr, CK_ENV);
