@@ -351,7 +351,9 @@ uint32_t tamper(struct tamper *t, struct net_mem *frame, struct tampered out[TAM
 {
 	struct job j = { .t = t, .frame = frame, .out = out };
 
-	if (t->kinds && frame_parse(&j.f, frame->data, frame->len, t->ethernet)) {
+	/* what is spoilt already stays so: a checksum made anew would hide it */
+	if (t->kinds && frame_parse(&j.f, frame->data, frame->len, t->ethernet) &&
+	    frame_ip_csum_good(&j.f) && frame_l4_csum_good(&j.f)) {
 		enum tamper_kind kind;
 
 		do
