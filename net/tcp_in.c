@@ -139,6 +139,18 @@ static bool syn_received_again(struct tcp_conn *c, struct tcp_in *in)
 	return true;
 }
 
+/*
+ * One byte, or none, from before the window: a probe that has come already, or the ACK of
+ * a peer that does not know whether its probe was taken. What it acknowledges counts, or
+ * two ends that have taken each other's probe would refuse each other for ever.
+ */
+static bool is_old_probe(const struct tcp_conn *c, const struct tcp_in *in)
+{
+	return in->seq == c->rcv_nxt - 1 && tcp_in_len(in) <= 1 &&
+	       (in->flags & (NET_TCP_ACK | NET_TCP_SYN | NET_TCP_RST)) == NET_TCP_ACK &&
+	       tcp_conn_is_synchronized(c);
+}
+
 /* false: it has been dealt with. */
 static bool check_sequence(struct tcp_conn *c, struct tcp_in *in)
 {
@@ -162,7 +174,11 @@ static bool check_sequence(struct tcp_conn *c, struct tcp_in *in)
 	if (in->seg.len && seq_leq(in->seq + in->seg.len, c->rcv_nxt))
 		tcp_stack(c)->count[NET_C_TCP_DUP_BYTES] += in->seg.len;
 	answer_out_of_window(c, in);
-	return false;
+	if (!is_old_probe(c, in))
+		return false;
+	in->seg.len = 0;
+	in->flags &= (uint8_t)~NET_TCP_FIN;
+	return true;
 }
 
 /* ---- second: RST */
