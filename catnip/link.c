@@ -124,6 +124,21 @@ static int end_take(struct catnip_link *link, const char *end)
 	return err == EWOULDBLOCK ? EBUSY : err;
 }
 
+static void sock_name(const struct catnip_link *link, char *buf, size_t len)
+{
+	snprintf(buf, len, "memif-%.64s.sock", link->arg);
+}
+
+void catnip_link_withdraw(const struct catnip_link *link)
+{
+	char sock[96];
+
+	if (link->kind != LINK_MEMIF || link->end || link->dir < 0)
+		return;
+	sock_name(link, sock, sizeof(sock));
+	unlinkat(link->dir, sock, 0);
+}
+
 /* The first to come is the server; who comes again takes the end that is free. A
  * socket that a dead server left would be in the way. */
 static int memif_open(struct catnip_link *link, uint32_t i)
@@ -133,7 +148,7 @@ static int memif_open(struct catnip_link *link, uint32_t i)
 
 	if (err)
 		return err;
-	snprintf(sock, sizeof(sock), "memif-%.64s.sock", link->arg);
+	sock_name(link, sock, sizeof(sock));
 	err = end_take(link, "server");
 	if (!err && unlinkat(link->dir, sock, 0) < 0 && errno != ENOENT)
 		err = errno;

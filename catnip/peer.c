@@ -144,12 +144,27 @@ static void stop(void *arg)
 	rte_eth_dev_stop(port->id);
 }
 
+/* Whoever has called waits for the answer before it leaves: a server whose caller is
+ * gone before it is greeted ends the process (22.11: the greeting's descriptor is
+ * closed, and stays with EAL, which panics). */
+static void await_answer(const struct catnip_port *port)
+{
+	const struct timespec nap = { 0, 100000 };
+	uint64_t end = time_now() + ANSWER_MS / 4 * NSEC_PER_MSEC;
+
+	while (port->started && port->link.end && !port->up && !link_is_up(port) &&
+	       time_now() < end)
+		nanosleep(&nap, NULL);
+}
+
 void port_hang_up(struct catnip_port *port)
 {
 	struct eal_job job = { .fn = stop, .arg = port };
 
+	catnip_link_withdraw(&port->link); /* who calls now would meet the same */
 	if (port->calling && !eal_wait(&port->call, ANSWER_MS))
 		return;
+	await_answer(port);
 	if (port->started && !eal_run(&job))
 		eal_wait(&job, ANSWER_MS);
 	port->started = false;

@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define CLOSE_MS 5000u
 #define MAX_SLOTS 32u
 #define RING_SIZE 512u
 #define N_SMALL 2047u
@@ -41,9 +42,9 @@ struct ring_pair {
 	uint32_t slots[2];	/* who has which end */
 };
 
-/* EAL's ports are the process's, so is who has which. */
 const char *const catnip_checksums[] = { "auto", "always", NULL };
 
+/* EAL's ports are the process's, so is who has which. */
 static struct {
 	pthread_mutex_t lock;
 	bool listed;
@@ -311,9 +312,21 @@ static int device_open(struct catnip_port *port)
 	return err;
 }
 
+static void uninit(void *arg)
+{
+	struct catnip_port *port = arg;
+
+	rte_vdev_uninit(port->link.vdev);
+}
+
+/* What its control thread looks at goes in that thread. */
 static void device_close(struct catnip_port *port)
 {
-	if (port->link.kind != LINK_FOUND)
+	port->call.fn = uninit;
+	port->call.arg = port;
+	if (port->drv && port->drv->gate && !eal_run(&port->call))
+		eal_wait(&port->call, CLOSE_MS);
+	else if (port->link.kind != LINK_FOUND)
 		rte_vdev_uninit(port->link.vdev);
 	catnip_link_close(&port->link);
 }
