@@ -20,6 +20,8 @@ const char *const fault_names[FAULTS] = {
 	[FAULT_TAMPER] = "tamp",
 };
 
+#define BURST_NS UINT64_C(100000000)	/* over by then */
+
 /* ---- cuts */
 
 static void cuts_plan(struct cuts *c, uint64_t after)
@@ -173,9 +175,11 @@ static bool is_lost(struct lane *l, struct net_mem *frame)
 		drop(l, FAULT_CUT, frame);
 		return true;
 	}
-	if (rnd_ppm(&l->rnd, p->burst))
+	if (rnd_ppm(&l->rnd, p->burst)) {
 		l->burst_left = 1 + rnd_below(&l->rnd, p->burst_len);
-	if (l->burst_left) {
+		l->burst_until = l->w->events.now + BURST_NS;
+	}
+	if (l->burst_left && l->w->events.now <= l->burst_until) {
 		l->burst_left--;
 		drop(l, FAULT_BURST, frame);
 		return true;

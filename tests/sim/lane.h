@@ -58,7 +58,8 @@ struct lane {
 	void (*out)(void *arg, struct net_mem *frame);
 	void *arg;
 	uint64_t busy_until, last_arrival;
-	uint32_t burst_left;
+	uint32_t burst_left;	/* frames */
+	uint64_t burst_until;
 	uint64_t last_fault;	/* when something was last kept from arriving in time */
 	uint64_t n[FAULTS];
 	uint64_t frames;
