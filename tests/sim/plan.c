@@ -132,7 +132,7 @@ static void config_timers(struct maker *m, struct host_plan *h, struct config *c
 		set(c, " keepalive=1 keepidle_s=1 keepintvl_s=%u keepcnt=%u",
 		    1 + rnd_below(&m->r, 3), m->p->gives_up ? 2 : 100);
 	if (m->p->gives_up && rnd_one_in(&m->r, 3))
-		set(c, " user_timeout_ms=%u", (uint32_t)rnd_log(&m->r, 100, 10000));
+		set(c, " user_timeout_ms=%u", (uint32_t)rnd_log(&m->r, 1000, 10000));
 }
 
 static void config_sizes(struct maker *m, struct host_plan *h, struct config *c)
@@ -162,13 +162,14 @@ static void config_sizes(struct maker *m, struct host_plan *h, struct config *c)
 		set(c, " port_min=40000 port_max=%u", 40010 + rnd_below(&m->r, 60));
 }
 
-static void config_ip(struct maker *m, struct config *c)
+static void config_ip(struct maker *m, const struct host_plan *h, struct config *c)
 {
 	if (rnd_one_in(&m->r, 3))
 		set(c, " arp_reachable_ms=%u arp_retry_ms=%u arp_retries=%u arp_queue=%u",
 		    (uint32_t)rnd_log(&m->r, 100, 30000),
 		    (uint32_t)rnd_log(&m->r, m->rtt_ms / 2 + 1, 1000), 3 + rnd_below(&m->r, 5), 1 + rnd_below(&m->r, 16));
-	if (rnd_one_in(&m->r, 6))
+	/* static ones must leave room for the router's */
+	if (rnd_one_in(&m->r, 6) && !h->static_arp)
 		set(c, " arp_entries=%u", 4 + rnd_below(&m->r, 4));
 	if (rnd_one_in(&m->r, 4))
 		set(c, " reass_bytes=%u", rnd_one_in(&m->r, 5) ? 0 :
@@ -231,7 +232,7 @@ static void make_host(struct maker *m, uint32_t nr)
 	make_device(m, h);
 	config_sizes(m, h, &c);
 	config_timers(m, h, &c);
-	config_ip(m, &c);
+	config_ip(m, h, &c);
 	if (often(m, THEME_NO_MEMORY, 12))
 		h->alloc_fail = (uint32_t)rnd_log(&m->r, 1000, 300000);
 }
@@ -332,11 +333,12 @@ static void make_end(struct maker *m, struct end_plan *e, uint64_t total)
 		e->read_ns = rnd_log(&m->r, 1 * US, 500 * US);
 	if (often(m, THEME_HOARD, 5)) {
 		e->stop_at = rnd_in(&m->r, 0, total + 1);
-		e->stop_ns = rnd_log(&m->r, 1 * MS, 20 * SEC);
+		/* who gives up soon does so on a reader that pauses, too */
+		e->stop_ns = rnd_log(&m->r, 1 * MS, m->p->gives_up ? 200 * MS : 20 * SEC);
 	}
 	if (often(m, THEME_HOARD, 5)) {
 		e->hoard = rnd_log(&m->r, 1000, 4 << 20);
-		e->hoard_ns = rnd_log(&m->r, 1 * US, 1 * SEC);
+		e->hoard_ns = rnd_log(&m->r, 1 * US, m->p->gives_up ? 50 * MS : 1 * SEC);
 	}
 	e->peeks = rnd_one_in(&m->r, 4);
 	e->reports = !rnd_one_in(&m->r, 4);
@@ -418,6 +420,16 @@ static void make_side_flow(struct maker *m, struct flow_plan *f)
 	}
 }
 
+/* Of two SYNs that cross, one that has lost its options makes each end believe
+ * something else. */
+static void keep_syns(struct plan *p)
+{
+	for (uint32_t i = 0; i < p->n_hosts; i++) {
+		p->hosts[i].tx.tampers &= ~(1u << TAMPER_SYN_OPTIONS);
+		p->hosts[i].rx.tampers &= ~(1u << TAMPER_SYN_OPTIONS);
+	}
+}
+
 static void make_flows(struct maker *m)
 {
 	struct plan *p = m->p;
@@ -441,8 +453,10 @@ static void make_flows(struct maker *m)
 			make_polite(m, f, rnd_log(&m->r, MAIN_BYTES, MAIN_BYTES * 2));
 		else
 			make_side_flow(m, f);
-		if (f->kind == FLOW_CROSSED)
+		if (f->kind == FLOW_CROSSED) {
 			f->port = (uint16_t)(20000 + i * 16);
+			keep_syns(p);
+		}
 	}
 }
 
