@@ -269,11 +269,11 @@ static void update_window(struct tcp_conn *c, const struct tcp_in *in, uint32_t 
 		c->snd_wnd_max = wnd;
 }
 
-/* RFC 5681 2 */
+/* RFC 5681 2. The answers to probes are none. */
 static bool is_duplicate(const struct tcp_conn *c, const struct tcp_in *in, uint32_t wnd)
 {
 	return in->ack == c->snd_una && c->snd_una != c->snd_max && !tcp_in_len(in) &&
-	       wnd == c->snd_wnd;
+	       wnd == c->snd_wnd && c->purpose != TCP_FOR_PERSIST;
 }
 
 static bool ack_arrived(struct tcp_conn *c, const struct tcp_in *in)

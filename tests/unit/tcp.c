@@ -11,6 +11,9 @@ int main(void)
 	int failed;
 
 	srunner_add_suite(sr, tcp_states_suite());
+	srunner_add_suite(sr, tcp_data_suite());
+	srunner_add_suite(sr, tcp_queue_suite());
+	srunner_add_suite(sr, tcp_loss_suite());
 	srunner_add_suite(sr, tcp_close_suite());
 	srunner_add_suite(sr, tcp_crowd_suite());
 	srunner_add_suite(sr, tcp_link_suite());

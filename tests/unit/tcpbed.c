@@ -296,6 +296,12 @@ void tbed_pass(struct tbed *b, uint64_t ns)
 	tbed_flush(b);
 }
 
+void tbed_pass_until_sent(struct tbed *b, uint64_t ns)
+{
+	for (uint64_t end = b->now + ns; !b->sent && b->now < end;)
+		tbed_pass(b, MS / 10);
+}
+
 /* ---- by hand: taken apart */
 
 static void read_opts(struct tseg *seg, const uint8_t *p, uint32_t len)

@@ -102,6 +102,8 @@ void tbed_in_only(struct tbed *b, const struct tseg *seg);
 void tbed_flush(struct tbed *b);
 /* Time goes on by ns, deadline by deadline, flushed each time. */
 void tbed_pass(struct tbed *b, uint64_t ns);
+/* ... by up to ns, until something is sent. */
+void tbed_pass_until_sent(struct tbed *b, uint64_t ns);
 /* The oldest segment sent, taken apart; false: none. */
 bool tbed_sent(struct tbed *b, struct tseg *seg_out);
 /* ... asserted, with these flags. */
