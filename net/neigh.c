@@ -154,19 +154,16 @@ static bool make_room(struct net_stack *stack, bool must)
 	for (uint32_t i = 0; i < stack->neigh.n; i++) {
 		struct net_neigh *n = list_first(head, struct net_neigh, link);
 
+		if (i >= LOOKS && (!must || victim))
+			break;
 		list_move_tail(head, &n->link);
 		if (n->state == NET_NEIGH_STATIC)
 			continue;
-		if (!n->used || (must && i >= LOOKS)) {
-			drop(stack, n);
-			return true;
-		}
-		if (!victim)
-			victim = n;
-		if (!must && i >= LOOKS)
-			return false;
+		victim = n;
+		if (!n->used)
+			break;
 	}
-	if (!must || !victim)
+	if (!victim || (victim->used && !must))
 		return false;
 	drop(stack, victim);
 	return true;

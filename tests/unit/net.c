@@ -17,6 +17,7 @@ int main(void)
 	srunner_add_suite(sr, net_port_suite());
 	srunner_add_suite(sr, net_udp_suite());
 	srunner_add_suite(sr, net_loop_suite());
+	srunner_add_suite(sr, net_memory_suite());
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);

@@ -9,6 +9,7 @@ Suite *net_base_suite(void);
 Suite *net_icmp_suite(void);
 Suite *net_ip_suite(void);
 Suite *net_loop_suite(void);
+Suite *net_memory_suite(void);
 Suite *net_out_suite(void);
 Suite *net_port_suite(void);
 Suite *net_reass_suite(void);

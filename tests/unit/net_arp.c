@@ -244,6 +244,7 @@ START_TEST(test_resolved_while_ring_is_full)
 	ck_assert_uint_eq(bed->stack->out.n_free, 0);
 	answer(2, "10.0.0.2");
 	ck_assert_uint_eq(bed->stack->out.n, NET_OUT_RING);
+	bed_pass(bed, 20 * BED_MS);	/* ... not yet */
 	bed->take = UINT32_MAX;
 	bed_run(bed);
 	bed_forget(bed);
@@ -444,6 +445,85 @@ START_TEST(test_askers_do_not_evict)
 }
 END_TEST
 
+/* More of them than chains, and more in use than may be: the latest are known. */
+START_TEST(test_large_table)
+{
+	struct net_ip second = bed_ip("10.1.0.1");
+	uint8_t mac = 0;
+	char ip[16];
+
+	bed_close(bed);
+	bed = bed_open("arp_entries=700");
+	ck_assert_int_eq(net_local_add(bed->stack, &second, 16, false), 0);
+	sock = bed_udp_socket(bed, "10.1.0.1", 7);
+	for (unsigned i = 0; i < 1000; i++) {
+		mac = (uint8_t)(2 + i % 200);
+		snprintf(ip, sizeof(ip), "10.1.%u.%u", i / 200, mac);
+		ck_assert_int_eq(send_to(ip, 1), 0);
+		expect_request(ip, 0);
+		bed_input(bed, bed_arp(NET_ARP_REPLY, mac, ip, 1, "10.1.0.1"));
+		expect_data(mac, 1);
+		ck_assert_int_eq(send_to(ip, 2), 0);
+		expect_data(mac, 2);
+		ck_assert_uint_le(bed->stack->neigh.n, 700);
+	}
+	ck_assert_int_eq(send_to(ip, 5), 0);
+	expect_data(mac, 5);
+}
+END_TEST
+
+/* Of all packets that wait, too, there are only so many. */
+START_TEST(test_waiting_is_bounded)
+{
+	char ip[16];
+
+	bed_close(bed);
+	bed = bed_open(NULL);
+	sock = bed_udp_socket(bed, "10.0.0.1", 7);
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(ip, sizeof(ip), "10.0.0.%u", 20 + i);
+		for (int k = 0; k < 10; k++)
+			send_to(ip, 1);
+		bed_forget(bed);
+	}
+	ck_assert_uint_eq(bed_refs(), NET_NEIGH_WAITING);
+	bed_expect_count(bed, ARP_DROPPED, 1000 - NET_NEIGH_WAITING);
+	bed_pass(bed, 5 * BED_SECOND);
+	ck_assert_uint_eq(bed_refs(), 0);
+	ck_assert_uint_eq(bed->stack->neigh.n_waiting, 0);
+	bed_expect_count(bed, ARP_DROPPED, 1000);
+}
+END_TEST
+
+/* Whoever was there has gone: nothing is sent to his hardware address any more; when
+ * somebody has come, what waits asks for him, and he is told who we are. */
+START_TEST(test_link_lost)
+{
+	struct net_ip fixed = bed_ip("10.0.0.9");
+
+	ck_assert_int_eq(net_neigh_add(bed->stack, &fixed, bed_mac(9)), 0);
+	bed_learn(bed, 2);
+	ck_assert_int_eq(send_to("10.0.0.3", 3), 0);
+	expect_request("10.0.0.3", 0);
+	net_link_lost(bed->stack, ECONNRESET);
+	ck_assert_int_eq(send_to("10.0.0.2", 2), 0);
+	expect_request("10.0.0.2", 0);
+	ck_assert_int_eq(send_to("10.0.0.9", 9), 0);
+	expect_data(9, 9);
+	bed_pass(bed, 3001 * BED_MS);	/* both have failed, and one is tried anew */
+	bed_forget(bed);
+	bed_pass(bed, BED_SECOND);
+	ck_assert_int_eq(send_to("10.0.0.2", 2), 0);
+	bed_forget(bed);
+	net_link_back(bed->stack);
+	net_flush(bed->stack);
+	ck_assert_uint_eq(frame_arp(bed_sent(bed))->tpa, bed_v4("10.0.0.1"));
+	expect_request("10.0.0.2", 0);
+	answer(5, "10.0.0.2");
+	expect_data(5, 2);
+}
+END_TEST
+
 /* Static entries only: nobody can be evicted, and that is said. */
 START_TEST(test_table_of_static_ones)
 {
@@ -567,6 +647,9 @@ Suite *net_arp_suite(void)
 	tcase_add_test(t, test_gone);
 	tcase_add_test(t, test_table_is_bounded);
 	tcase_add_test(t, test_askers_do_not_evict);
+	tcase_add_test(t, test_large_table);
+	tcase_add_test(t, test_waiting_is_bounded);
+	tcase_add_test(t, test_link_lost);
 	tcase_add_test(t, test_table_of_static_ones);
 	tcase_add_test(t, test_announces);
 	tcase_add_test(t, test_conflict);

@@ -192,6 +192,104 @@ START_TEST(test_offloads)
 	f = bed_sent(bed);
 	ck_assert_uint_eq(f->flags, flags[_i]);
 	ck_assert(bed_is_pattern(frame_l4(f) + NET_UDP_LEN, 734, 0));
+	ck_assert_int_eq(send_one(3000, 0), 0);
+	bed_run(bed);	/* in pieces: nobody but us can sum up the whole */
+	for (int i = 0; i < 3; i++)
+		ck_assert_uint_eq(bed_sent(bed)->flags, flags[_i] & NET_OUT_IP_CSUM);
+}
+END_TEST
+
+/* The fragments of what waited find no room: none of them goes, and it is counted. */
+START_TEST(test_fragments_without_room)
+{
+	struct net_addr unknown = bed_addr("10.0.0.77", 9);
+	struct net_seg seg = bed_seg(65507, 0);
+
+	ck_assert_int_eq(net_send(sock, &seg, 1, &unknown), 0);
+	bed_run(bed);
+	bed_forget(bed);
+	bed->take = 0;
+	while (!send_one(20, 0))
+		;
+	bed_input(bed, bed_arp(NET_ARP_REPLY, 7, "10.0.0.77", 1, "10.0.0.1"));
+	bed_expect_count(bed, TX_NO_ROOM, 1);
+	bed_expect_count(bed, IP_FRAGS_OUT, 0);
+	ck_assert_uint_eq(bed->stack->out.n, NET_OUT_RING - NET_OUT_RESERVE);
+	/* with a device that takes some of what is in the way they do */
+	ck_assert_int_eq(send_one(20, 0), EAGAIN);
+	seg = bed_seg(65507, 0);
+	bed->take = 40;
+	ck_assert_int_eq(net_send(sock, &seg, 1, &(struct net_addr){ bed_ip("10.0.0.78"), 9 }),
+			 EAGAIN);
+	net_flush(bed->stack);
+	net_flush(bed->stack);
+	ck_assert_int_eq(net_send(sock, &seg, 1, &(struct net_addr){ bed_ip("10.0.0.78"), 9 }), 0);
+	bed->take = 0;
+	while (!send_one(20, 0))
+		;
+	bed->take = 40;
+	bed_input(bed, bed_arp(NET_ARP_REPLY, 8, "10.0.0.78", 1, "10.0.0.1"));
+	bed_expect_count(bed, IP_FRAGS_OUT, 45);
+	bed_expect_count(bed, TX_NO_ROOM, 1);
+}
+END_TEST
+
+/* What a device cuts itself may be longer than the mtu; its sum leaves the length out. */
+START_TEST(test_tso)
+{
+	struct net_ip any = net_ip4(0);
+	struct net_path path;
+	struct net_tcp_hdr *tcp;
+	const struct frame *f;
+	struct net_out *out;
+	uint32_t sum;
+
+	bed->dev.caps = NET_DEV_IP_CSUM | NET_DEV_TCP_CSUM | NET_DEV_TSO;
+	ck_assert_int_eq(net_path_find(bed->stack, &any, &to.ip, &path), 0);
+	out = net_out_new(bed->stack, NET_TCP_LEN, false);
+	memset(out->hdr, 0, NET_TCP_LEN);
+	out->flags = NET_OUT_TSO;
+	out->mss = 1460;
+	out->segs[0] = bed_seg(20000, 0);
+	out->n_segs = 1;
+	out->len = 20000;
+	ck_assert_int_eq(net_ip_output(bed->stack, &path, out, NET_IPPROTO_TCP, 0, false), 0);
+	bed_run(bed);
+	f = bed_sent(bed);
+	ck_assert_uint_eq(f->len, NET_ETH_LEN + NET_IP_LEN + NET_TCP_LEN + 20000);
+	ck_assert_uint_eq(f->flags, NET_OUT_TSO | NET_OUT_TCP_CSUM | NET_OUT_IP_CSUM);
+	tcp = (struct net_tcp_hdr *)frame_l4(f);
+	sum = bed_sum(&frame_ip(f)->src, 8, __builtin_bswap16(NET_IPPROTO_TCP));
+	ck_assert_uint_eq(tcp->csum, sum);
+	ck_assert_uint_eq(frame_ip(f)->frag, __builtin_bswap16(NET_IP_DF));
+}
+END_TEST
+
+/* A way that was found before something changed is looked for again. */
+START_TEST(test_old_path)
+{
+	struct net_ip any = net_ip4(0), other = bed_ip("10.0.0.4"), first = bed_ip("10.0.0.1");
+	struct net_path path;
+	struct net_out *out;
+
+	ck_assert_int_eq(net_path_find(bed->stack, &any, &to.ip, &path), 0);
+	ck_assert_int_eq(net_local_add(bed->stack, &other, 24, false), 0);
+	out = net_out_new(bed->stack, NET_UDP_LEN, false);
+	memset(out->hdr, 0, NET_UDP_LEN);
+	ck_assert_int_eq(net_ip_output(bed->stack, &path, out, NET_IPPROTO_UDP, 0, true), 0);
+	bed_run(bed);
+	ck_assert_ptr_nonnull(bed_sent(bed));
+	ck_assert_uint_eq(path.gen, bed->stack->ip.gen);
+	ck_assert_int_eq(net_local_del(bed->stack, &first), 0);
+	out = net_out_new(bed->stack, NET_UDP_LEN, false);
+	memset(out->hdr, 0, NET_UDP_LEN);
+	out->segs[0] = bed_seg(10, 0);
+	out->n_segs = 1;
+	out->len = 10;
+	ck_assert_int_eq(net_ip_output(bed->stack, &path, out, NET_IPPROTO_UDP, 0, true),
+			 EHOSTUNREACH);
+	bed_expect_count(bed, IP_NO_ROUTE, 1);
+	ck_assert_uint_eq(bed_refs(), 0);
 }
 END_TEST
 
@@ -224,6 +322,7 @@ END_TEST
 /* Without Ethernet: bare IP, no ARP. */
 START_TEST(test_no_ethernet)
 {
+	struct frame in;
 	const struct frame *f;
 
 	bed_close(bed);
@@ -240,6 +339,11 @@ START_TEST(test_no_ethernet)
 	ck_assert(bed_is_pattern(frame_l4(f) + NET_UDP_LEN, 300, 3));
 	ck_assert_uint_eq(bed->n_sent, 3);
 	bed_expect_count(bed, ARP_REQUESTS, 0);
+	in = *bed_udp("10.0.0.2", 9, "10.0.0.1", 7, NULL, 40);
+	in.data += NET_ETH_LEN;
+	in.len -= NET_ETH_LEN;
+	bed_input(bed, &in);
+	bed_expect_datagram(sock, 40, 0);
 }
 END_TEST
 
@@ -256,6 +360,9 @@ Suite *net_out_suite(void)
 	tcase_add_test(t, test_more_fragments_than_data_places);
 	tcase_add_test(t, test_free_full);
 	tcase_add_loop_test(t, test_offloads, 0, 4);
+	tcase_add_test(t, test_fragments_without_room);
+	tcase_add_test(t, test_tso);
+	tcase_add_test(t, test_old_path);
 	tcase_add_test(t, test_zero_checksum_is_sent_as_ones);
 	tcase_add_test(t, test_no_ethernet);
 	suite_add_tcase(s, t);

@@ -205,6 +205,10 @@ START_TEST(test_held)
 	other.reuse = true;
 	ck_assert_int_eq(net_port_bind(&other, &local), EADDRINUSE); /* it listens */
 	ck_assert_ptr_eq(net_port_find(bed->stack, NET_TCP, &local, NULL), &s);
+	other.local = local;
+	ck_assert(net_port_has_listener(&other));
+	other.local.ip = bed_ip("10.0.0.5");
+	ck_assert(!net_port_has_listener(&other));
 	net_port_unbind(&s);
 	net_port_unbind(&s);
 	ck_assert_ptr_null(net_port_find(bed->stack, NET_TCP, &local, NULL));

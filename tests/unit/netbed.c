@@ -18,6 +18,7 @@ struct net_mem {
 };
 
 static uint32_t mems_out;
+unsigned bed_device;
 
 /* ---- memory */
 
@@ -35,20 +36,24 @@ static struct net_mem *mem_new(uint32_t len)
 
 static void mem_get(struct net_mem *mem)
 {
+	bed_device++;
 	ck_assert_uint_gt(mem->refs, 0);
 	mem->refs++;
+	bed_device--;
 }
 
 static void mem_put(struct net_mem *mem)
 {
+	bed_device++;
 	ck_assert_uint_gt(mem->refs, 0);
-	if (--mem->refs)
-		return;
-	if (mem->frozen)
-		ck_assert_uint_eq(bed_sum(mem->data, mem->len, 0), mem->sum);
-	mems_out--;
-	memset(mem->data, 0xee, mem->len); /* whoever reads it now */
-	free(mem);
+	if (!--mem->refs) {
+		if (mem->frozen)
+			ck_assert_uint_eq(bed_sum(mem->data, mem->len, 0), mem->sum);
+		mems_out--;
+		memset(mem->data, 0xee, mem->len); /* whoever reads it now */
+		free(mem);
+	}
+	bed_device--;
 }
 
 uint32_t bed_refs(void)
@@ -92,12 +97,14 @@ static struct net_mem *dev_alloc(struct net_dev *dev, uint32_t size, struct net_
 	struct bed *bed = bed_of(dev);
 	struct net_mem *mem;
 
-	ck_assert_uint_gt(size, 0);
-	ck_assert_uint_le(size, 65536);
 	if (!bed->allocs)
 		return NULL;
 	bed->allocs--;
+	bed_device++;
+	ck_assert_uint_gt(size, 0);
+	ck_assert_uint_le(size, 65536);
 	mem = mem_new(size);
+	bed_device--;
 	*seg_out = (struct net_seg){
 		.mem = mem, .data = mem->data, .len = size, .pinned = size,
 	};
@@ -194,6 +201,7 @@ static uint32_t dev_transmit(struct net_dev *dev, struct net_out *const *outs, u
 	struct bed *bed = bed_of(dev);
 	uint32_t took = n < bed->take ? n : bed->take;
 
+	bed_device++;
 	for (uint32_t i = 0; i < took; i++) {
 		struct frame *f = &bed->sent[bed->n_sent++];
 
@@ -204,6 +212,7 @@ static uint32_t dev_transmit(struct net_dev *dev, struct net_out *const *outs, u
 			mem_put(outs[i]->segs[k].mem);
 		memset(outs[i]->segs, 0xee, sizeof(outs[i]->segs));
 	}
+	bed_device--;
 	return took;
 }
 

@@ -46,6 +46,8 @@ struct bed *bed_prepare(void);
 void bed_start(struct bed *bed, const char *config, uint64_t seed);
 /* Frees it, and asserts that no reference is out. */
 void bed_close(struct bed *bed);
+/* Not 0: the device works, not the stack. */
+extern unsigned bed_device;
 /* References to memory that are out, of all beds. */
 uint32_t bed_refs(void);
 
