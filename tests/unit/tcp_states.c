@@ -174,11 +174,11 @@ START_TEST(empty_outside)
 
 	if (begin(&c, _i) != TCPS_TIME_WAIT) {
 		for (int i = 0; i < 3; i++)
-			tbed_rel(c.b, ACK, c.next_seq - 1, c.next_ack, 0);
+			tbed_rel(c.b, ACK, c.next_seq - 2, c.next_ack, 0);
 		expect_ack(&c);
 		tbed_pass(c.b, 550 * MS);
 		tbed_forget(c.b); /* our FIN again */
-		tbed_rel(c.b, ACK, c.next_seq - 1, c.next_ack, 0);
+		tbed_rel(c.b, ACK, c.next_seq - 2, c.next_ack, 0);
 		expect_ack(&c);
 	}
 	tbed_free(c.b);
