@@ -111,6 +111,7 @@ static int dgram_push(struct catnip_queue *s, struct libos_op *op, const struct 
 			hold(s, op, io);
 		return err;
 	}
+	libos_mark_dirty(s->q.ctx->os);
 	if (likely(!err)) {
 		libos_op_pushed(op, io);
 		return 0;
@@ -142,7 +143,6 @@ int catnip_push(struct libos_queue *q, struct libos_op *op, const struct libos_i
 	int err = EAGAIN;
 
 	catnip_now(catnip_ctx(s));
-	libos_mark_dirty(q->ctx->os);
 	if (q->type == LIBOS_DGRAM)
 		return dgram_push(s, op, io, to);
 	if (likely(list_empty(&q->pushes)))
@@ -150,6 +150,7 @@ int catnip_push(struct libos_queue *q, struct libos_op *op, const struct libos_i
 	if (unlikely(err))
 		return push_slow(s, op, io, err);
 	libos_op_pushed(op, io);
+	libos_mark_dirty(q->ctx->os); /* the 32nd flushes */
 	return 0;
 }
 

@@ -230,7 +230,8 @@ void net_charge(struct net_sock *s, int64_t pinned);
 int net_shutdown(struct net_sock *s, bool rd, bool wr);
 /*
  * Ends it. TCP: unread bytes, or linger 0: reset; else what was sent is delivered,
- * FIN, and the connection ends by itself. If `report`, it comes up with NET_ACKED
+ * FIN, and the connection ends by itself. Bytes that come later are a reset, too; with
+ * the receiving side shut, not before all that was sent, and FIN, is acknowledged. If `report`, it comes up with NET_ACKED
  * or NET_FAILED once and is freed with the next call of net_next_ready() after
  * that; without report the socket is gone for the caller on return.
  */

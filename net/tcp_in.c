@@ -445,12 +445,15 @@ static void text_and_fin(struct tcp_conn *c, struct tcp_in *in)
 		fin_arrived(c);
 }
 
-/* Bytes for a program that has closed: they are lost, and the peer is told (RFC 9293
- * 3.6.1, RFC 1122 4.2.2.13). */
+/*
+ * Bytes for a program that has closed: they are lost, and the peer is told (RFC 9293
+ * 3.6.1, RFC 1122 4.2.2.13). If the program had shut its receiving side it is not
+ * told before it has all that we sent, which a reset would take from it.
+ */
 static bool is_lost_data(const struct tcp_conn *c, const struct tcp_in *in)
 {
 	return (c->owner == TCP_REPORT || c->owner == TCP_ORPHAN) && takes_text(c) &&
-	       in->seg.len && seq_gt(in->seq + in->seg.len, c->rcv_nxt);
+	       (!c->rcv_shut || c->fin_acked) && in->seg.len && seq_gt(in->seq + in->seg.len, c->rcv_nxt);
 }
 
 static void lose_data(struct tcp_conn *c)

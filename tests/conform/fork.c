@@ -168,9 +168,9 @@ static void victim(int ctl)
 	demi_sgarray_t sga;
 	int one = 1, lqd, qd;
 
+	hear(ctl, &addr, sizeof(addr));
 	conform_start();
 	lqd = stream_socket();
-	hear(ctl, &addr, sizeof(addr));
 	expect_ok(demi_setsockopt(lqd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)));
 	expect_ok(demi_bind(lqd, SA(&addr), sizeof(addr)));
 	expect_ok(demi_listen(lqd, 8));
@@ -192,29 +192,28 @@ static void victim(int ctl)
 	}
 }
 
-static void survive(const struct sockaddr_in *at, struct sockaddr_in *addr_out)
+static void survive(struct peer *peer, const struct sockaddr_in *at,
+		    struct sockaddr_in *addr_out)
 {
 	struct sockaddr_in addr;
 	demi_sgarray_t mine;
 	demi_qresult_t qr;
 	demi_qtoken_t pushed[50];
-	struct peer peer;
 	int qd, status;
 
-	peer_start(&peer, IN_PROCESS, victim);
 	conform_start();
-	say(peer.ctl, at, sizeof(*at));
-	hear(peer.ctl, &addr, sizeof(addr));
+	say(peer->ctl, at, sizeof(*at));
+	hear(peer->ctl, &addr, sizeof(addr));
 	qd = connect_to(&addr);
 	mine = alloc_filled(100000, 2, 0);
 	for (size_t i = 0; i < array_size(pushed); i++)
 		pushed[i] = push(qd, &mine);
 	recv_bytes(qd, 5000, 1, 0);
 	drop_rest(qd);
-	hear_done(peer.ctl);
-	kill(peer.pid, SIGKILL);
-	ck_assert_int_eq(waitpid(peer.pid, &status, 0), peer.pid);
-	close(peer.ctl);
+	hear_done(peer->ctl);
+	kill(peer->pid, SIGKILL);
+	ck_assert_int_eq(waitpid(peer->pid, &status, 0), peer->pid);
+	close(peer->ctl);
 	do {			/* what was sent before, then the end or the reset */
 		qr = finish(pop(qd));
 		if (qr.qr_opcode == DEMI_OPC_POP)
@@ -236,9 +235,12 @@ static void survive(const struct sockaddr_in *at, struct sockaddr_in *addr_out)
 START_TEST(test_killed)
 {
 	struct sockaddr_in addr = address(0);
+	struct peer victims[3];
 
 	for (int i = 0; i < 3; i++)
-		survive(&addr, &addr);
+		peer_start(&victims[i], IN_PROCESS, victim);
+	for (int i = 0; i < 3; i++)
+		survive(&victims[i], &addr, &addr);
 }
 END_TEST
 
