@@ -118,6 +118,8 @@ struct libos_buf *port_reserve_alloc(struct catnip_port *port, uint32_t size);
 /* Looks after a link whose other end may go and come back. */
 void port_look(struct catnip_port *port);
 int port_call(struct catnip_port *port);
+/* port.c: zero-copy is not possible any more. */
+void port_copy_from_now(struct catnip_port *port);
 void port_find_listener(struct catnip_port *port);
 void port_hang_up(struct catnip_port *port);
 

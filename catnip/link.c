@@ -22,6 +22,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define ZERO_COPY ",zero-copy=yes"
 #define MEMIF_RING_LOG2 9	/* 512 descriptors in each direction */
 
 static const struct {
@@ -167,9 +168,10 @@ static int memif_open(struct catnip_link *link, uint32_t i)
 	link->zero_copy &= link->end == 1;
 	snprintf(link->vdev, sizeof(link->vdev), "net_memif%u", i);
 	snprintf(link->args, sizeof(link->args),
-		 "role=%s,socket=/proc/self/fd/%d/%s,socket-abstract=no,bsize=%u,rsize=%u%s",
+		 "role=%s,socket=/proc/self/fd/%d/%s,socket-abstract=no,bsize=%u,rsize=%u"
+		 "%s",
 		 link->end ? "client" : "server", link->dir, sock, LINK_MEMIF_ROOM,
-		 MEMIF_RING_LOG2, link->zero_copy ? ",zero-copy=yes" : "");
+		 MEMIF_RING_LOG2, link->zero_copy ? ZERO_COPY : "");
 	return 0;
 }
 
@@ -323,6 +325,15 @@ int catnip_link_open(struct catnip_link *link, uint32_t i)
 	if (err)
 		catnip_link_close(link);
 	return err;
+}
+
+void catnip_link_copy(struct catnip_link *link)
+{
+	char *at = strstr(link->args, ZERO_COPY);
+
+	if (at)
+		*at = '\0'; /* it is the last */
+	link->zero_copy = false;
 }
 
 void catnip_link_close(struct catnip_link *link)

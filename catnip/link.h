@@ -43,6 +43,8 @@ int catnip_link_open(struct catnip_link *link, uint32_t i);
 void catnip_link_close(struct catnip_link *link);
 /* Nobody can come any more: the server of a memif takes its socket away. */
 void catnip_link_withdraw(const struct catnip_link *link);
+/* Its device is to be made again without zero-copy. */
+void catnip_link_copy(struct catnip_link *link);
 /* Why a device could not be made, in one line; returns the errno to give. */
 int catnip_link_refuse(const struct catnip_link *link, int err);
 /* As it was written. */

@@ -4,6 +4,7 @@
 #include "catnip/device.h"
 #include "libos/log.h"
 
+#include <rte_eal.h>
 #include <rte_ethdev.h>
 
 #include <fcntl.h>
@@ -66,7 +67,8 @@ int port_call(struct catnip_port *port)
 {
 	int err;
 
-	if (port->link.zero_copy)
+	/* without hugepages it is what it was at the start */
+	if (port->link.zero_copy && (!port->range.end || rte_eal_has_hugepages()))
 		mem_first_list(&port->range);
 	port->call.fn = call;
 	port->call.arg = port;
@@ -86,6 +88,8 @@ static void call_again(struct catnip_port *port)
 		port->calling = false;
 		if (port->started) /* answers within ANSWER_MS, or is called again */
 			return;
+		if (port->link.zero_copy && !eal_memory_fd_restore())
+			port_copy_from_now(port);
 		port->retry_at = now + port->retry_ms * NSEC_PER_MSEC;
 		port->retry_ms *= port->retry_ms < RETRY_MAX_MS ? 2 : 1;
 	}

@@ -320,7 +320,7 @@ static void uninit(void *arg)
 }
 
 /* What its control thread looks at goes in that thread. */
-static void device_close(struct catnip_port *port)
+static void device_uninit(struct catnip_port *port)
 {
 	port->call.fn = uninit;
 	port->call.arg = port;
@@ -328,6 +328,11 @@ static void device_close(struct catnip_port *port)
 		eal_wait(&port->call, CLOSE_MS);
 	else if (port->link.kind != LINK_FOUND)
 		rte_vdev_uninit(port->link.vdev);
+}
+
+static void device_close(struct catnip_port *port)
+{
+	device_uninit(port);
 	catnip_link_close(&port->link);
 }
 
@@ -553,6 +558,30 @@ static int shape(struct catnip_port *port)
 err_pools:
 	pools_close(port);
 	return err;
+}
+
+/* The pools stay, and so does what the program has of them. If it cannot be, there is
+ * no link. */
+void port_copy_from_now(struct catnip_port *port)
+{
+	struct rte_eth_dev_info info;
+	int err;
+
+	log_warn("catnip: %s: the descriptor of DPDK's memory was closed, and is another file's: "
+		 "from now on packets are copied", port->link.vdev);
+	pthread_mutex_lock(&ports.lock);
+	device_uninit(port);
+	catnip_link_copy(&port->link);
+	err = vdev_open(port);
+	if (!err)
+		err = -rte_eth_dev_info_get(port->id, &info);
+	if (!err) {
+		port->drv = driver_find(info.driver_name, port->link.args);
+		err = queues_open(port, &info);
+	}
+	pthread_mutex_unlock(&ports.lock);
+	if (err)
+		log_error("catnip: %s: it does not come back: %s", port->link.vdev, strerror(err));
 }
 
 /* ---- life */

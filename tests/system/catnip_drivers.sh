@@ -33,7 +33,8 @@ later()
 # A few hugepages make one more kind of buffer, if they can be had.
 pages=/sys/kernel/mm/hugepages/hugepages-2048kB
 had=$(cat $pages/nr_hugepages 2>/dev/null || echo 0)
-if [ "$(cat $pages/free_hugepages 2>/dev/null || echo 0)" -lt 64 ] && [ -w $pages/nr_hugepages ]; then
+free=$(cat $pages/free_hugepages 2>/dev/null || echo 0)
+if [ "$free" -lt 64 ] && [ -w $pages/nr_hugepages ]; then
 	echo $((had + 64)) >$pages/nr_hugepages || :
 	trap 'echo $had >$pages/nr_hugepages; cleanup' EXIT
 fi

@@ -29,16 +29,18 @@ a=$pid
 push_ok "a killed server is replaced" memif "$port" push
 
 # ---- one end stays, the other comes and goes: server, then client
-for end in server client; do
+for end in server client stolen; do
 	kill -9 $a
 	wait $a 2>/dev/null || :
-	if [ $end = server ]; then
+	steal=
+	if [ $end != client ]; then
+		[ $end = server ] || steal=steal
 		echo_start a memif || not_ok "a server"
 		a=$pid
-		CLOWDER_CATNIP_LINK=memif "$port" survive 5 >"$tmp/said" 2>&1 &
+		CLOWDER_CATNIP_LINK=memif "$port" survive 5 $steal >"$tmp/said" 2>&1 &
 		s=$!
 	else
-		CLOWDER_CATNIP_LINK=memif "$port" survive 5 >"$tmp/said" 2>&1 &
+		CLOWDER_CATNIP_LINK=memif "$port" survive 5 $steal >"$tmp/said" 2>&1 &
 		s=$!
 		sleep 0.5
 		echo_start a memif || not_ok "a client"
@@ -57,10 +59,12 @@ for end in server client; do
 		echo_start a memif || not_ok "an echo again"
 		a=$pid
 	done
-	if wait $s; then
-		ok "a $end that is killed again and again"
+	what="a $end that is killed again and again"
+	[ $end != stolen ] || what="a server that comes back to one who cannot show its memory any more"
+	if wait $s && { [ $end != stolen ] || grep -q 'packets are copied' "$tmp/said"; }; then
+		ok "$what"
 	else
-		not_ok "a $end that is killed again and again"
+		not_ok "$what"
 	fi
 done
 kill -9 $a

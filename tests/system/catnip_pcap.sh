@@ -31,7 +31,8 @@ tshark -r "$tmp/a.pcapng" -Y 'eth.type == 0x88b5 && frame.len == 9014' -T fields
 	num = (d[1] * 16 + d[2]) + (d[3] * 16 + d[4]) * 256 + (d[5] * 16 + d[6]) * 65536
 	len = length($1) / 2 - 4
 	for (i = 0; i < len; i++) {
-		got = (index(hex, substr($1, 9 + 2 * i, 1)) - 1) * 16 + index(hex, substr($1, 10 + 2 * i, 1)) - 1
+		got = (index(hex, substr($1, 9 + 2 * i, 1)) - 1) * 16
+		got += index(hex, substr($1, 10 + 2 * i, 1)) - 1
 		if (got != (num * 31 + i * 7 + int(i / 256)) % 256)
 			exit 1
 	}
@@ -45,8 +46,8 @@ now=$(date +%s)
 	not_ok "the second port has a file of its own"
 
 # ---- it cannot be written
-refused "no such directory" 2 'CLOWDER_PCAP' env CLOWDER_PCAP=/nonexistent/a CLOWDER_CATNIP_LINK=ring \
-	"$port" open
+refused "no such directory" 2 'CLOWDER_PCAP' env CLOWDER_PCAP=/nonexistent/a \
+	CLOWDER_CATNIP_LINK=ring "$port" open
 refused "a full disk at the start" 28 'CLOWDER_PCAP' env CLOWDER_PCAP=/dev/full \
 	CLOWDER_CATNIP_LINK=ring "$port" open
 
@@ -63,8 +64,8 @@ survived()
 }
 (ulimit -f $((128 * 2048)) # blocks of 512
 	CLOWDER_CATNIP_LINK=memif CLOWDER_CATNIP_MEMORY=128M CLOWDER_PCAP=$tmp/b \
-	exec timeout 60 "$port" push) >"$tmp/said" 2>&1 && survived "$tmp/b" "a limit of the file's size" ||
-	not_ok "a limit of the file's size"
+	exec timeout 60 "$port" push) >"$tmp/said" 2>&1 &&
+	survived "$tmp/b" "a limit of the file's size" || not_ok "a limit of the file's size"
 if unshare -m true 2>/dev/null; then
 	mkdir "$tmp/full"
 	unshare -m sh -c 'mount -t tmpfs -o size=256k none "$1/full" &&

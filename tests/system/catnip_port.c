@@ -14,6 +14,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -521,7 +522,29 @@ static void exchange(struct pusher *p, uint32_t wanted)
 	}
 }
 
-static int survive(uint32_t times)
+/* The program closes what it does not know, and opens something. */
+static void steal_memory_fd(void)
+{
+	char path[64], target[64];
+
+	for (int fd = 3; fd < 256; fd++) {
+		ssize_t n;
+		int null;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		n = readlink(path, target, sizeof(target) - 1);
+		target[n < 0 ? 0 : n] = '\0';
+		if (!strstr(target, "memfd:nohuge"))
+			continue;
+		null = open("/dev/null", O_RDONLY);
+		dup2(null, fd);
+		close(null);
+		return; /* the first is EAL's, the second our copy */
+	}
+	fail("EAL's memory has no descriptor");
+}
+
+static int survive(uint32_t times, bool steal)
 {
 	struct pusher p = { .type = TYPE_ANSWER, .os = bare_open_or_exit() };
 
@@ -530,6 +553,8 @@ static int survive(uint32_t times)
 		wait_up(p.os);
 		printf("up %u\n", i);
 		fflush(stdout);
+		if (steal && i == 2)
+			steal_memory_fd();
 		exchange(&p, i < times ? UINT32_MAX : 10000);
 	}
 	push_counts(&p, false);
@@ -566,7 +591,7 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "pair"))
 		return pair();
 	if (!strcmp(what, "survive") && argc > 2)
-		return survive((uint32_t)atoi(argv[2]));
+		return survive((uint32_t)atoi(argv[2]), argc > 3);
 	for (int i = atoi(argc > 2 ? argv[2] : "1"); !strcmp(what, "open"); i--) {
 		struct libos *os = bare_open_or_exit();
 
