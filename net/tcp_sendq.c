@@ -109,7 +109,7 @@ void tcp_sendq_clear(struct net_stack *stack, struct tcp_sendq *q)
 		q->head = chunk->next;
 		chunk_free(stack, chunk);
 	}
-	*q = (struct tcp_sendq){ NULL };
+	*q = (struct tcp_sendq){ .head = NULL };
 }
 
 void tcp_sendq_rewind(struct tcp_sendq *q)

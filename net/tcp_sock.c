@@ -202,7 +202,7 @@ static int nothing_to_receive(const struct tcp_conn *c, struct net_seg *seg_out)
 	if (c->cause && !c->fin_rcvd) /* which takes nothing from the end that had come */
 		return c->cause;
 	if (c->rcv_shut || c->fin_rcvd) {
-		*seg_out = (struct net_seg){ NULL };
+		*seg_out = (struct net_seg){ .mem = NULL };
 		return 0;
 	}
 	return tcp_conn_is_synchronized(c) ? EAGAIN : ENOTCONN;
