@@ -123,25 +123,15 @@ static slow_path int push_failed(struct libos *os, struct libos_op *op, int err)
 	return call_end(os, err);
 }
 
-/* The usual one: one segment, to a stream that is connected. */
-static inline int push_one(struct libos *os, demi_qtoken_t *qt_out, int qd,
-			   const demi_sgarray_t *sga)
+/* One segment of a buffer that has been found. */
+static inline int push_buf(struct libos *os, demi_qtoken_t *qt_out, struct libos_queue *q,
+			   const demi_sgarray_t *sga, struct libos_buf *buf,
+			   const struct sockaddr_in *to)
 {
-	struct libos_queue *q = libos_queues_find(&os->queues, qd);
-	struct libos_buf *buf;
 	struct libos_io *io;
 	struct libos_op *op;
 	int err;
 
-	if (unlikely(!q || !sga))
-		return push_other(os, qt_out, qd, sga);
-	if (unlikely(q->state != LIBOS_CONNECTED || q->wr_shut || !os->ops.free))
-		return push_other(os, qt_out, qd, sga);
-	if (unlikely(sga->sga_numsegs != 1 || !qt_out))
-		return push_other(os, qt_out, qd, sga);
-	buf = libos_buf_find_hot(os, sga->sga_segs[0].sgaseg_buf, sga->sga_segs[0].sgaseg_len);
-	if (unlikely(!buf))
-		return push_other(os, qt_out, qd, sga);
 	libos_buf_get(buf);
 	op = libos_op_new(os, q, DEMI_OPC_PUSH);
 	io = &op->value.io;
@@ -151,11 +141,30 @@ static inline int push_one(struct libos *os, demi_qtoken_t *qt_out, int qd,
 	io->seg[0].len = io->total = sga->sga_segs[0].sgaseg_len;
 	os->n_pushes++;
 	os->push_bytes += io->total;
-	err = q->be->push(q, op, io, NULL);
+	err = q->be->push(q, op, io, to);
 	if (unlikely(err))
 		return push_failed(os, op, err);
 	*qt_out = op->token;
 	return call_end(os, 0);
+}
+
+/* The usual one: one segment, to a queue that is connected. */
+static inline int push_one(struct libos *os, demi_qtoken_t *qt_out, int qd,
+			   const demi_sgarray_t *sga)
+{
+	struct libos_queue *q = libos_queues_find(&os->queues, qd);
+	struct libos_buf *buf;
+
+	if (unlikely(!q || !sga))
+		return push_other(os, qt_out, qd, sga);
+	if (unlikely((q->state != LIBOS_CONNECTED && !q->has_peer) || q->wr_shut || !os->ops.free))
+		return push_other(os, qt_out, qd, sga);
+	if (unlikely(sga->sga_numsegs != 1 || !qt_out))
+		return push_other(os, qt_out, qd, sga);
+	buf = libos_buf_find_hot(os, sga->sga_segs[0].sgaseg_buf, sga->sga_segs[0].sgaseg_len);
+	if (unlikely(!buf))
+		return push_other(os, qt_out, qd, sga);
+	return push_buf(os, qt_out, q, sga, buf, NULL);
 }
 
 static slow_path int push_attend(struct libos *os, demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *sga)
@@ -199,17 +208,39 @@ static int do_pushto(struct libos *os, demi_qtoken_t *qt_out, int qd,
 	return push_general(os, qt_out, qd, sga, &sin);
 }
 
+static slow_path int pushto_other(struct libos *os, demi_qtoken_t *qt_out, int sockqd,
+				  const demi_sgarray_t *sga, const struct sockaddr *dest_addr,
+				  socklen_t size)
+{
+	int saved = errno, err;
+
+	if (call_wants_attention(os))
+		os = call_attend(os);
+	err = os ? call_leave(os, do_pushto(os, qt_out, sockqd, sga, dest_addr, size)) : ENOSYS;
+	errno = saved;
+	return err;
+}
+
+/* The usual one: one segment, as a datagram. */
 int demi_pushto(demi_qtoken_t *qt_out, int sockqd, const demi_sgarray_t *sga,
 		const struct sockaddr *dest_addr, socklen_t size)
 {
-	struct libos *os = call_enter();
-	int saved = errno, err;
+	struct libos *os = call_begin();
+	struct libos_queue *q;
+	struct libos_buf *buf;
+	struct sockaddr_in to;
 
-	if (unlikely(!os))
-		return ENOSYS;
-	err = call_leave(os, do_pushto(os, qt_out, sockqd, sga, dest_addr, size));
-	errno = saved;
-	return err;
+	if (call_wants_attention(os) || unlikely(!qt_out || !sga))
+		return pushto_other(os, qt_out, sockqd, sga, dest_addr, size);
+	q = libos_queues_find(&os->queues, sockqd);
+	if (unlikely(!q || q->type != LIBOS_DGRAM || q->wr_shut || !os->ops.free) ||
+	    unlikely(sga->sga_numsegs != 1) || unlikely(address_get(dest_addr, size, &to)) ||
+	    unlikely(!to.sin_port))
+		return pushto_other(os, qt_out, sockqd, sga, dest_addr, size);
+	buf = libos_buf_find_hot(os, sga->sga_segs[0].sgaseg_buf, sga->sga_segs[0].sgaseg_len);
+	if (unlikely(!buf))
+		return pushto_other(os, qt_out, sockqd, sga, dest_addr, size);
+	return push_buf(os, qt_out, q, sga, buf, &to);
 }
 
 static void pop_undo(struct libos *os, struct libos_op *op)
@@ -279,8 +310,9 @@ int demi_pop(demi_qtoken_t *qt_out, int qd)
 	if (call_wants_attention(os))
 		return pop_attend(os, qt_out, qd);
 	q = libos_queues_find(&os->queues, qd);
-	if (unlikely(!qt_out) || unlikely(!q) || unlikely(q->state != LIBOS_CONNECTED) ||
-	    unlikely(!os->ops.free))
+	if (unlikely(!qt_out) || unlikely(!q) || unlikely(!os->ops.free))
+		return pop_other(os, qt_out, qd);
+	if (q->state != LIBOS_CONNECTED && unlikely(q->state != LIBOS_BOUND || q->type != LIBOS_DGRAM))
 		return pop_other(os, qt_out, qd);
 	op = libos_op_new(os, q, DEMI_OPC_POP);
 	os->n_pops++;

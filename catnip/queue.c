@@ -216,7 +216,8 @@ void catnip_released(struct libos_ctx *ctx, struct libos_buf *buf)
 	s->n_pinned--;
 	if (likely(s->sock)) {
 		net_charge(s->sock, -(int64_t)buf->pinned);
-		cn->busy = true; /* the window may have opened */
+		if (unlikely(!net_is_quiet(cn->stack)))
+			cn->busy = true; /* the window has opened */
 	} else if (!s->n_pinned) {
 		catnip_queue_free(s);
 	}
@@ -324,8 +325,8 @@ int catnip_pop(struct libos_queue *q, struct libos_op *op)
 
 	if (s->dry || !list_empty(&q->waiting) || !pop_one(s, op))
 		list_add_tail(&q->waiting, &op->link);
-	else
-		catnip_ctx(s)->busy = true; /* the window may have opened */
+	else if (unlikely(!net_is_quiet(catnip_ctx(s)->stack)))
+		catnip_ctx(s)->busy = true; /* the window has opened */
 	return 0;
 }
 
