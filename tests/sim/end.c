@@ -503,6 +503,9 @@ static void step_open(struct end *e)
 	echo_on(e);
 	pop_all(e);
 	push_all(e);
+	/* who reads no more hears of it otherwise */
+	if (e->n_failed && e->state == END_OPEN && (e->eof || e->shut_rd || e->silent))
+		failed(e, net_error(e->sock));
 	finish(e);
 	sleep_on(e);
 }
@@ -616,7 +619,7 @@ static void event(struct prog *p, struct net_sock *s, uint32_t events)
 			return;
 		}
 	}
-	if (events & NET_WRITABLE)
+	if (events & (NET_WRITABLE | NET_FAILED))
 		e->blocked = false;
 	if (e->state == END_OPEN)
 		step_open(e);

@@ -211,8 +211,9 @@ static void judge_polite(struct conn *c)
 	for (uint32_t side = 0; side < 2; side++) {
 		const struct end *e = c->end[side];
 
-		/* the answer to a FIN may get lost with who gave it */
-		if (e && e->err && !e->finished)
+		/* the answer to a FIN may get lost with who gave it; one who has closed
+		 * waits only so long for the other to do so */
+		if (e && e->err && !e->finished && !(good && c->end[!side]->finished))
 			good = false;
 		if (e && e->err)
 			err = e->err;

@@ -114,7 +114,8 @@ static void on_syn(struct way *w, const struct frame *f)
 	w->scales = opt != NULL;
 	w->wscale = opt ? opt[2] : 0;
 	opt = frame_tcp_opt(f, 2);
-	w->mss = opt ? get16(opt + 2) : 536;
+	/* its peer may not have got it, and then takes it for RFC 9293's 536 */
+	w->mss = opt && get16(opt + 2) > 536 ? get16(opt + 2) : 536;
 }
 
 /* Whether each has seen the other's SYN: what they say is of one connection. */
@@ -141,7 +142,7 @@ static void check_ack(struct world *world, struct way *w, const struct frame *f)
 	 * which cannot say a large one */
 	if (w->acked && f->wnd && !(f->flags & TCP_SYN) && after(w->edge, edge + (1u << w->wscale)))
 		world_fail(world, "takes window back: %u after %u", edge, w->edge);
-	if (!w->acked || after(edge, w->edge))
+	if (!w->acked || f->flags & TCP_SYN || after(edge, w->edge))
 		w->edge = edge;
 	w->ack = f->ack;
 	w->acked = true;

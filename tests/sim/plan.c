@@ -171,9 +171,11 @@ static void config_ip(struct maker *m, const struct host_plan *h, struct config 
 	/* static ones must leave room for the router's */
 	if (rnd_one_in(&m->r, 6) && !h->static_arp)
 		set(c, " arp_entries=%u", 4 + rnd_below(&m->r, 4));
-	if (rnd_one_in(&m->r, 4))
+	if (rnd_one_in(&m->r, 4)) {
 		set(c, " reass_bytes=%u", rnd_one_in(&m->r, 5) ? 0 :
 		    (uint32_t)rnd_log(&m->r, 20000, 2000000));
+		m->p->tampers &= ~(1u << TAMPER_FRAGMENT | 1u << TAMPER_ICMP);
+	}
 	if (rnd_one_in(&m->r, 2))
 		set(c, " reass_ms=%u", (uint32_t)rnd_log(&m->r, 100, 15000));
 	if (rnd_one_in(&m->r, 4))
@@ -256,7 +258,8 @@ static void make_lane(struct maker *m, struct lane_plan *l, const struct lane_pl
 	l->corrupt = fault(m, THEME_LOSS, 100, 20000);
 	l->truncate = rnd_one_in(&m->r, 2) ? fault(m, THEME_LOSS, 100, 5000) : 0;
 	l->tamper = fault(m, THEME_TAMPER, 1000, 300000);
-	l->tampers = rnd_one_in(&m->r, 2) ? TAMPER_ALL : (uint32_t)rnd_u64(&m->r) & TAMPER_ALL;
+	l->tampers = rnd_one_in(&m->r, 2) ? TAMPER_ALL : (uint32_t)rnd_u64(&m->r);
+	l->tampers &= m->p->tampers;
 	if (l->dup || (l->tamper && l->tampers & (1u << TAMPER_REPLAY | 1u << TAMPER_FRAGMENT)))
 		m->p->repeats = true;
 }
@@ -536,6 +539,7 @@ void plan_make(struct plan *p, uint64_t seed)
 	rnd_init(&m.r, seed, 0);
 	m.theme = (enum theme)(seed % THEMES);
 	p->gives_up = m.theme == THEME_GIVES_UP;
+	p->tampers = TAMPER_ALL;
 	m.delay_max = rnd_log(&m.r, 2 * US, 60 * MS);
 	m.drain_max = rnd_log(&m.r, 1 * MS, 80 * MS);
 	m.rtt_ms = (uint32_t)((8 * m.delay_max + 4 * m.drain_max) / MS);

@@ -100,9 +100,14 @@ void wire_from_segment(struct world *w, uint32_t segment, struct net_mem *frame)
 			return;
 		}
 	}
-	if (w->intruder && (to_all || !memcmp(frame->data, w->intruder->mac, 6)) &&
-	    w->intruder->segment == segment)
+	if (w->intruder && w->intruder->segment == segment &&
+	    (to_all || !memcmp(frame->data, w->intruder->mac, 6))) {
 		intruder_input(w->intruder, frame->data, frame->len);
+		if (!to_all) {
+			mem_put(frame);
+			return;
+		}
+	}
 	wire_router_mac(mac, segment);
 	if (to_all || !memcmp(frame->data, mac, 6)) {
 		router_input(w, segment, frame);

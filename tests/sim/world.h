@@ -28,6 +28,7 @@ struct plan {
 	bool gives_up;		/* stacks give up sooner than the network comes back */
 	bool repeats;		/* the network may bring a packet twice */
 	uint32_t heap_fail;	/* of a million allocations */
+	uint32_t tampers;	/* bits of enum tamper_kind: what a lane may do */
 	bool dumb_router;
 	bool has_intruder;
 	uint64_t patience_ns;	/* who does not move for so long, without harm, is stuck */
