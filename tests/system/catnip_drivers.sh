@@ -13,8 +13,7 @@ pairs()
 	else
 		not_ok "$what"
 	fi
-	kill -9 $pid
-	wait $pid 2>/dev/null || :
+	stop $pid
 }
 
 # later WHAT LINK-OF-THE-PUSHER LINK-OF-THE-ECHO [PREFIX...]: the echo is second
@@ -26,8 +25,7 @@ later()
 	later=$!
 	pids="$pids $later"
 	push_ok "$what" "$push ring" "$@" "$port" push other
-	kill -9 $later
-	wait $later 2>/dev/null || :
+	stop $later
 }
 
 # A few hugepages make one more kind of buffer, if they can be had.

@@ -11,15 +11,32 @@ EIO=5 EBUSY=16 ENODEV=19 EINVAL=22 EPERM=1
 
 cleanup()
 {
-	for p in $pids; do
-		kill -9 "$p" 2>/dev/null || :
-		wait "$p" 2>/dev/null || :
-	done
+	stop $pids
 	[ -z "${netns:-}" ] || ip netns del "$netns" 2>/dev/null || :
 	rm -rf "$tmp"
 }
 trap cleanup EXIT
 trap 'exit 1' INT TERM
+
+# forget PID: it has been waited for, and its number may be another's
+forget()
+{
+	left=
+	for q in $pids; do
+		[ "$q" = "$1" ] || left="$left $q"
+	done
+	pids=$left
+}
+
+# stop PID...: of our children
+stop()
+{
+	for p in "$@"; do
+		kill -9 "$p" 2>/dev/null || :
+		wait "$p" 2>/dev/null || :
+		forget "$p"
+	done
+}
 
 n=0
 ok() { n=$((n + 1)); echo "ok $n - $1"; }
@@ -38,11 +55,12 @@ echo_start()
 {
 	name=$1 links=$2
 	shift 2
+	rm -f "$tmp/$name"
 	CLOWDER_CATNIP_LINK=$links "$@" "$port" echo >"$tmp/$name" 2>&1 &
 	pid=$!
 	pids="$pids $pid"
 	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-		grep -q ready "$tmp/$name" && return 0
+		grep -qs ready "$tmp/$name" && return 0
 		kill -0 $pid 2>/dev/null || break
 		sleep 0.1
 	done

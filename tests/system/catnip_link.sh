@@ -17,11 +17,9 @@ refused "a third thread, too" $EBUSY 'catnip[.]link' env CLOWDER_CATNIP_LINK='me
 push_ok "a link of another name is free" 'ring' "$port" loop
 
 # ---- killed, and back. b is the client
-kill -9 $b
-wait $b 2>/dev/null || :
+stop $b
 push_ok "a killed client is replaced" memif "$port" push
-kill -9 $a
-wait $a 2>/dev/null || :
+stop $a
 [ -S "$tmp/run/catnip/memif-.sock" ] && ok "a dead server leaves its socket" ||
 	not_ok "a dead server leaves its socket"
 echo_start a memif || not_ok "a replaced server"
@@ -30,8 +28,7 @@ push_ok "a killed server is replaced" memif "$port" push
 
 # ---- one end stays, the other comes and goes: server, then client
 for end in server client stolen; do
-	kill -9 $a
-	wait $a 2>/dev/null || :
+	stop $a
 	steal=
 	if [ $end != client ]; then
 		[ $end = server ] || steal=steal
@@ -54,21 +51,22 @@ for end in server client stolen; do
 			sleep 0.1
 		done
 		sleep 0.3
-		kill -9 $a
-		wait $a 2>/dev/null || :
+		stop $a
 		echo_start a memif || not_ok "an echo again"
 		a=$pid
 	done
 	what="a $end that is killed again and again"
 	[ $end != stolen ] || what="a server that comes back to one who cannot show its memory any more"
-	if wait $s && { [ $end != stolen ] || grep -q 'packets are copied' "$tmp/said"; }; then
+	status=0
+	wait $s || status=$?
+	forget $s
+	if [ $status = 0 ] && { [ $end != stolen ] || grep -q 'packets are copied' "$tmp/said"; }; then
 		ok "$what"
 	else
 		not_ok "$what"
 	fi
 done
-kill -9 $a
-wait $a 2>/dev/null || :
+stop $a
 
 # ---- a long name of the runtime directory
 CLOWDER_RUNTIME_DIR=$tmp/$(printf '%0150d' 0)/$(printf '%0150d' 0)
