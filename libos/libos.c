@@ -426,6 +426,7 @@ static int wait_loop(struct libos *os, uint64_t seen, uint64_t deadline)
 			counts_show(os);
 			block(os, deadline);
 			os->now = time_now();
+			os->watches.next_look = os->now + LOOK_NS; /* it has just looked */
 			os->pass = CLOCK_PASSES - 1; /* asleep again soon if for nothing */
 		}
 	}
