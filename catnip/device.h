@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 struct pcap;
+struct relay;
 
 #define COPY_MAX 256u		/* a payload up to here is quicker copied than shown */
 #define SMALL_ROOM (NET_HDR_ROOM + COPY_MAX)
@@ -83,7 +84,7 @@ struct catnip_port {
 	uint32_t retry_ms;
 	struct eal_job call;
 	bool calling;
-	int listener;		/* the server's socket, -1: none */
+	struct relay *relay;	/* of a memif's server; or NULL */
 	uint32_t n_losses;	/* of the peer */
 };
 
@@ -120,7 +121,6 @@ void port_look(struct catnip_port *port);
 int port_call(struct catnip_port *port);
 /* port.c: zero-copy is not possible any more. */
 void port_copy_from_now(struct catnip_port *port);
-void port_find_listener(struct catnip_port *port);
 void port_hang_up(struct catnip_port *port);
 
 #endif /* CATNIP_DEVICE_H */

@@ -125,34 +125,37 @@ static int end_take(struct catnip_link *link, const char *end)
 	return err == EWOULDBLOCK ? EBUSY : err;
 }
 
-static void sock_name(const struct catnip_link *link, char *buf, size_t len)
+void catnip_link_sockets(const struct catnip_link *link, char public[LINK_SOCK_NAME],
+			 char private[LINK_SOCK_NAME])
 {
-	snprintf(buf, len, "memif-%.64s.sock", link->arg);
+	snprintf(public, LINK_SOCK_NAME, "memif-%.64s.sock", link->arg);
+	snprintf(private, LINK_SOCK_NAME, "memif-%.64s.driver", link->arg);
 }
 
 void catnip_link_withdraw(const struct catnip_link *link)
 {
-	char sock[96];
+	char public[LINK_SOCK_NAME], private[LINK_SOCK_NAME];
 
 	if (link->kind != LINK_MEMIF || link->end || link->dir < 0)
 		return;
-	sock_name(link, sock, sizeof(sock));
-	unlinkat(link->dir, sock, 0);
+	catnip_link_sockets(link, public, private);
+	unlinkat(link->dir, public, 0);
+	unlinkat(link->dir, private, 0);
 }
 
 /* The first to come is the server; who comes again takes the end that is free. A
  * socket that a dead server left would be in the way. */
 static int memif_open(struct catnip_link *link, uint32_t i)
 {
-	char dir[PATH_MAX], sock[96];
+	char dir[PATH_MAX], public[LINK_SOCK_NAME], private[LINK_SOCK_NAME];
 	int err = libos_rundir_open("catnip", &link->dir);
 
 	if (err)
 		return err;
-	sock_name(link, sock, sizeof(sock));
+	catnip_link_sockets(link, public, private);
 	err = end_take(link, "server");
-	if (!err && unlinkat(link->dir, sock, 0) < 0 && errno != ENOENT)
-		err = errno;
+	if (!err)
+		catnip_link_withdraw(link);
 	if (err == EBUSY) {
 		link->end = 1;
 		err = end_take(link, "client");
@@ -170,8 +173,8 @@ static int memif_open(struct catnip_link *link, uint32_t i)
 	snprintf(link->args, sizeof(link->args),
 		 "role=%s,socket=/proc/self/fd/%d/%s,socket-abstract=no,bsize=%u,rsize=%u"
 		 "%s",
-		 link->end ? "client" : "server", link->dir, sock, LINK_MEMIF_ROOM,
-		 MEMIF_RING_LOG2, link->zero_copy ? ZERO_COPY : "");
+		 link->end ? "client" : "server", link->dir, link->end ? public : private,
+		 LINK_MEMIF_ROOM, MEMIF_RING_LOG2, link->zero_copy ? ZERO_COPY : "");
 	return 0;
 }
 

@@ -41,7 +41,11 @@ int catnip_link_parse(const char *item, struct catnip_link *link_out);
  */
 int catnip_link_open(struct catnip_link *link, uint32_t i);
 void catnip_link_close(struct catnip_link *link);
-/* Nobody can come any more: the server of a memif takes its socket away. */
+/* The names of a memif's socket: the one that peers call at, and the driver's. */
+#define LINK_SOCK_NAME 96
+void catnip_link_sockets(const struct catnip_link *link, char public[LINK_SOCK_NAME],
+			 char private[LINK_SOCK_NAME]);
+/* Nobody can come any more: the server of a memif takes its sockets away. */
 void catnip_link_withdraw(const struct catnip_link *link);
 /* Its device is to be made again without zero-copy. */
 void catnip_link_copy(struct catnip_link *link);

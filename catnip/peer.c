@@ -2,17 +2,12 @@
 
 #include "base/time.h"
 #include "catnip/device.h"
+#include "catnip/relay.h"
 #include "libos/log.h"
 
 #include <rte_eal.h>
 #include <rte_ethdev.h>
 
-#include <fcntl.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #define LOOK_PASSES 16u
 #define RETRY_MS 2u		/* doubled up to */
@@ -112,63 +107,22 @@ void port_look(struct catnip_port *port)
 		call_again(port);
 }
 
-/* ---- the server's socket, of which the driver forgets to take leave (22.11) */
-
-void port_find_listener(struct catnip_port *port)
-{
-	struct sockaddr_un sun;
-	const char *path = strstr(port->link.args, "/proc/self/fd/");
-	int max = port->link.dir + 64; /* it was made right after that */
-
-	port->listener = -1;
-	for (int fd = 0; path && !port->link.end && fd < max; fd++) {
-		socklen_t len = sizeof(sun);
-
-		memset(&sun, 0, sizeof(sun));
-		if (getsockname(fd, (struct sockaddr *)&sun, &len) < 0 ||
-		    sun.sun_family != AF_UNIX || !*sun.sun_path)
-			continue;
-		if (!strncmp(path, sun.sun_path, strlen(sun.sun_path)))
-			port->listener = fd;
-	}
-}
-
-/* Its callback stays behind with EAL, and would find freed memory. So nobody knocks
- * at that descriptor any more. */
 static void stop(void *arg)
 {
 	struct catnip_port *port = arg;
-	int nothing = port->listener < 0 ? -1 : eventfd(0, EFD_CLOEXEC);
 
-	if (nothing >= 0) {
-		dup3(nothing, port->listener, O_CLOEXEC);
-		close(nothing);
-	}
-	port->listener = -1;
 	rte_eth_dev_stop(port->id);
-}
-
-/* Whoever has called waits for the answer before it leaves: a server whose caller is
- * gone before it is greeted ends the process (22.11: the greeting's descriptor is
- * closed, and stays with EAL, which panics). */
-static void await_answer(const struct catnip_port *port)
-{
-	const struct timespec nap = { 0, 100000 };
-	uint64_t end = time_now() + ANSWER_MS / 4 * NSEC_PER_MSEC;
-
-	while (port->started && port->link.end && !port->up && !link_is_up(port) &&
-	       time_now() < end)
-		nanosleep(&nap, NULL);
 }
 
 void port_hang_up(struct catnip_port *port)
 {
 	struct eal_job job = { .fn = stop, .arg = port };
 
-	catnip_link_withdraw(&port->link); /* who calls now would meet the same */
+	catnip_link_withdraw(&port->link);
+	relay_close(port->relay);
+	port->relay = NULL;
 	if (port->calling && !eal_wait(&port->call, ANSWER_MS))
 		return;
-	await_answer(port);
 	if (port->started && !eal_run(&job))
 		eal_wait(&job, ANSWER_MS);
 	port->started = false;

@@ -3,6 +3,7 @@
 #include "base/time.h"
 #include "catnip/device.h"
 #include "catnip/pcap.h"
+#include "catnip/relay.h"
 #include "libos/libos.h"
 #include "libos/log.h"
 
@@ -510,6 +511,17 @@ static int queues_open(struct catnip_port *port, const struct rte_eth_dev_info *
 	return -ret;
 }
 
+/* A memif's peers may call from here on. */
+static int receive_calls(struct catnip_port *port)
+{
+	char public[LINK_SOCK_NAME], private[LINK_SOCK_NAME];
+
+	if (port->link.kind != LINK_MEMIF)
+		return 0;
+	catnip_link_sockets(&port->link, public, private);
+	return relay_open(port->link.dir, public, private, &port->relay);
+}
+
 static int start(struct catnip_port *port)
 {
 	int ret;
@@ -517,7 +529,7 @@ static int start(struct catnip_port *port)
 	if (!port->gated || !port->link.end) {
 		ret = rte_eth_dev_start(port->id);
 		port->started = ret == 0;
-		return -ret;
+		return ret ? -ret : receive_calls(port);
 	}
 	return port_call(port); /* the server may come later */
 }
@@ -600,7 +612,6 @@ static int open_locked(struct catnip_port *port)
 	err = device_open(port);
 	if (err)
 		goto err_slot;
-	port_find_listener(port);
 	err = shape(port);
 	if (err)
 		goto err_device;

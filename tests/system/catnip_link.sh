@@ -16,6 +16,16 @@ refused "a third thread, too" $EBUSY 'catnip[.]link' env CLOWDER_CATNIP_LINK='me
 	"$port" push other
 push_ok "a link of another name is free" 'ring' "$port" loop
 
+# ---- callers who leave before they are greeted, or talk nonsense
+stop $b
+sock=$tmp/run/catnip/memif-.sock
+"$port" knock 3000 "$sock" >"$tmp/said" 2>&1 & k=$!
+"$port" knock 3000 "$sock" >"$tmp/said2" 2>&1 && wait $k && kill -0 $a 2>/dev/null &&
+	ok "callers who leave" || not_ok "callers who leave"
+push_ok "and a peer after them" memif "$port" push
+echo_start b memif || not_ok "a second process again"
+b=$pid
+
 # ---- killed, and back. b is the client
 stop $b
 push_ok "a killed client is replaced" memif "$port" push

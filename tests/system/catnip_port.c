@@ -4,6 +4,7 @@
  *	catnip_port echo	sends back what comes, by reference, until killed
  *	catnip_port push	pushes every kind of buffer, and compares what comes back
  *	catnip_port open N	opens N ports (1), and closes the last
+ *	catnip_port knock N S	calls at the socket S of a memif N times, and leaves
  *	catnip_port survive N	push to an echo that comes N times, and is killed between
  *	catnip_port loop	push, over a port that brings back what it sends
  *	catnip_port pair	push to an echo of its own, over the second link
@@ -24,6 +25,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -562,6 +565,31 @@ static int survive(uint32_t times, bool steal)
 	return 0;
 }
 
+/* Callers who leave at every moment of the conversation, or talk nonsense. */
+static int knock(uint32_t times, const char *path)
+{
+	const struct timespec nap = { 0, 200000 };
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	char junk[600] = { 3 }; /* as in an INIT */
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	for (uint32_t i = 0; i < times; i++) {
+		int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+		if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
+			fail("connect: %s", strerror(errno));
+		if (i % 4 == 1)
+			nanosleep(&nap, NULL);
+		if (i % 4 >= 2)
+			junk[1] = (char)send(fd, junk, i % 4 == 2 ? 128 : i % 600 + 1,
+					     MSG_NOSIGNAL); /* it may have hung up */
+		if (i % 8 == 2)
+			recv(fd, junk, sizeof(junk), 0);
+		close(fd);
+	}
+	return 0;
+}
+
 static int pair(void)
 {
 	_Atomic bool ready = false;
@@ -592,6 +620,8 @@ int main(int argc, char **argv)
 		return pair();
 	if (!strcmp(what, "survive") && argc > 2)
 		return survive((uint32_t)atoi(argv[2]), argc > 3);
+	if (!strcmp(what, "knock") && argc > 3)
+		return knock((uint32_t)atoi(argv[2]), argv[3]);
 	for (int i = atoi(argc > 2 ? argv[2] : "1"); !strcmp(what, "open"); i--) {
 		struct libos *os = bare_open_or_exit();
 
