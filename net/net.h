@@ -176,7 +176,7 @@ int net_bind(struct net_sock *s, const struct net_addr *addr);
 /* EADDRINUSE. backlog bounds the connections nobody has accepted yet. */
 int net_listen(struct net_sock *s, int backlog);
 /* EAGAIN: none. Connections are given out in the order in which they were set up;
- * one that failed meanwhile is given out all the same. */
+ * one that failed meanwhile is given out all the same if anything had come. */
 int net_accept(struct net_sock *s, void *user, struct net_sock **sock_out,
 	       struct net_addr *peer_out);
 /*

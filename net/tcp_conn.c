@@ -244,9 +244,16 @@ void tcp_conn_fail(struct tcp_conn *c, int err)
 	tcp_conn_set_state(c, TCPS_CLOSED);
 	release_port(c);
 	c->cause = (uint8_t)err;
-	tcp_conn_raise(c, NET_FAILED);
-	if (c->owner == TCP_ORPHAN || (c->owner == TCP_CHILD && connecting))
+	if (c->owner == TCP_ORPHAN || (c->owner == TCP_CHILD && connecting)) {
 		tcp_conn_kill(c);
+		return;
+	}
+	if (c->owner == TCP_CHILD && !c->rq.bytes && !c->fin_rcvd) {
+		tcp_listen_child_gone(c);
+		tcp_conn_kill(c);
+		return;
+	}
+	tcp_conn_raise(c, NET_FAILED);
 }
 
 void tcp_conn_done(struct tcp_conn *c)

@@ -31,6 +31,12 @@ void tcp_listen_child_moves(struct tcp_conn *child, bool established)
 	net_raise(&child->parent->s, NET_READABLE);
 }
 
+void tcp_listen_child_gone(struct tcp_conn *child)
+{
+	list_del(&child->s.ready);
+	child->parent->listener->n_full--;
+}
+
 /* What the program has set on the listener, its connections begin with. */
 static void inherit(struct tcp_conn *c, const struct tcp_conn *l)
 {

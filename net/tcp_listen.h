@@ -20,6 +20,8 @@ void tcp_listen_input(struct tcp_conn *l, const struct net_addr *local,
 bool tcp_listen_has_room(const struct tcp_conn *l);
 /* A child leaves SYN_RECEIVED: to the queue, or out of it. */
 void tcp_listen_child_moves(struct tcp_conn *child, bool established);
+/* One that waited for the accept has failed, and nothing had come: it makes room. */
+void tcp_listen_child_gone(struct tcp_conn *child);
 /* The listener is closed: its children are reset. */
 void tcp_listen_close(struct tcp_conn *l);
 

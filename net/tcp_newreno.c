@@ -73,7 +73,7 @@ static void idle(struct tcp_conn *c)
 }
 
 const struct net_tcp_cc net_tcp_newreno = {
-	.name = "newreno",
+	.name = "reno",
 	.init = init,
 	.acked = acked,
 	.ssthresh = ssthresh,

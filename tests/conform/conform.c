@@ -789,6 +789,13 @@ unsigned count_fds_after_one(void)
 	return count_fds();
 }
 
+unsigned fds_forgotten(unsigned n)
+{
+	const char *link = getenv("CLOWDER_CATNIP_LINK");
+
+	return !strcmp(conform_libos(), "catnip") && link && strstr(link, "memif") ? n : 0;
+}
+
 /* ---- the program ---- */
 
 static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)

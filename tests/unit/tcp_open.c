@@ -438,6 +438,21 @@ START_TEST(fails_before_accept)
 }
 END_TEST
 
+/* One of which nothing had come makes room in the backlog for another. */
+START_TEST(fails_with_nothing)
+{
+	struct tbed *b = listening("", 1);
+	uint32_t iss = give_syn(b, PEERS);
+
+	tbed_give(b, .flags = ACK, .seq = 101, .ack = iss + 1);
+	tbed_give(b, .flags = RST, .seq = 101);
+	ck_assert_int_eq(net_accept(b->listener, NULL, &b->s, NULL), EAGAIN);
+	iss = give_syn(b, PEERS + 1);
+	ck_assert_uint_ne(iss, 0);
+	tbed_free(b);
+}
+END_TEST
+
 /* ---- RFC 9293 3.10.7.1 and .2 */
 
 static const struct {
@@ -559,7 +574,7 @@ START_TEST(wrong_calls)
 	ck_assert_int_eq(net_accept(t, NULL, &s, NULL), EAGAIN);
 	ck_assert_int_eq(net_set_congestion(t, "none such"), ENOENT);
 	ck_assert_int_eq(net_set_congestion(t, "newreno"), 0);
-	ck_assert_str_eq(net_congestion(t), "newreno");
+	ck_assert_str_eq(net_congestion(t), "reno");
 	tbed_put(&seg);
 	tbed_free(b);
 }
@@ -585,6 +600,7 @@ Suite *tcp_open_suite(void)
 	tcase_add_test(tc, syn_received);
 	tcase_add_test(tc, listener_closes);
 	tcase_add_test(tc, fails_before_accept);
+	tcase_add_test(tc, fails_with_nothing);
 	tcase_add_loop_test(tc, stray_segments, 0, (int)array_size(strays));
 	tcase_add_test(tc, malformed);
 	tcase_add_test(tc, wrong_calls);
