@@ -361,7 +361,8 @@ static int memory_fits(const struct libos_settings *s)
 	return EFBIG;
 }
 
-/* A wrong argument prints a page of usage. */
+/* A wrong argument prints a page of usage, and a lack of hugepages a line; what other
+ * threads print meanwhile is lost. */
 static int init_quietly(int argc, char **argv)
 {
 	FILE *out = stdout, *err = stderr, *null = fopen("/dev/null", "we");
@@ -395,6 +396,7 @@ static int start(const struct libos_settings *s, const cpu_set_t *cpus)
 	char *argv[MAX_ARGS + 2];
 	struct eal_job job = { .fn = learn_intr };
 	int argc = 0, err = 0, ret;
+	bool quiet;
 	FILE *stream;
 
 	if (eal.given)
@@ -409,7 +411,8 @@ static int start(const struct libos_settings *s, const cpu_set_t *cpus)
 		return err;
 	argv[argc] = NULL;
 	rte_errno = 0;
-	ret = eal.given ? init_quietly(argc, argv) : rte_eal_init(argc, argv);
+	quiet = eal.given || libos_settings_bool(s, "catnip.hugepages");
+	ret = quiet ? init_quietly(argc, argv) : rte_eal_init(argc, argv);
 	if (ret < 0) {
 		err = refuse(rte_errno);
 		rte_openlog_stream(NULL);
