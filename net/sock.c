@@ -40,7 +40,8 @@ struct net_sock *net_next_ready(struct net_stack *stack, uint32_t *events_out)
 {
 	struct net_sock *s;
 
-	net_tcp_reap(stack);
+	if (unlikely(net_tcp_has_to_reap(&stack->tcp)))
+		net_tcp_reap(stack);
 	if (list_empty(&stack->ready))
 		return NULL;
 	s = list_first(&stack->ready, struct net_sock, ready);

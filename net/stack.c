@@ -95,9 +95,17 @@ void net_link_back(struct net_stack *stack)
 
 /* ---- packets */
 
+static inline void set_now(struct net_stack *stack, uint64_t now)
+{
+	if (stack->now == now)
+		return;
+	stack->now = now;
+	net_tcp_clock(stack);
+}
+
 void net_input(struct net_stack *stack, uint64_t now, struct net_pkt *pkts, uint32_t n)
 {
-	stack->now = now;
+	set_now(stack, now);
 	stack->count[NET_C_RX_PACKETS] += n;
 	for (uint32_t i = 1; i < n && i < AHEAD; i++)
 		__builtin_prefetch(pkts[i].seg.data);
@@ -157,7 +165,7 @@ uint64_t net_poll(struct net_stack *stack, uint64_t now)
 {
 	struct wheel_timer *t;
 
-	stack->now = now;
+	set_now(stack, now);
 	while ((t = wheel_expire(&stack->wheel, now))) {
 		struct net_timer *timer = container_of(t, struct net_timer, t);
 

@@ -14,6 +14,16 @@
 #define CHUNKS_PER_BLOCK 256u
 #define CONNS_PER_BLOCK 64u
 
+void net_tcp_clock(struct net_stack *stack)
+{
+	struct net_tcps *t = &stack->tcp;
+
+	t->s = (uint32_t)(stack->now / NS_PER_S);
+	t->ms = (uint32_t)(stack->now / NS_PER_MS);
+	t->us = (uint32_t)(stack->now / NS_PER_US);
+	t->ts = (uint32_t)(stack->now / (stack->config.ts_tick_us * NS_PER_US));
+}
+
 int net_tcps_init(struct net_stack *stack)
 {
 	struct net_tcps *t = &stack->tcp;
@@ -28,7 +38,7 @@ int net_tcps_init(struct net_stack *stack)
 	net_timer_init(&t->delack, tcp_timer_delack_fire);
 	net_slab_init(&t->chunks, sizeof(struct tcp_chunk), CHUNKS_PER_BLOCK);
 	net_slab_init(&t->conns, sizeof(struct tcp_conn), CONNS_PER_BLOCK);
-	t->clock = ~stack->now;
+	net_tcp_clock(stack);
 	err = tcp_flow_init(&t->flow, stack->rand.table_key);
 	if (err)
 		return err;
@@ -83,12 +93,10 @@ static void unblock(struct tcp_conn *c)
 	tcp_output(c);
 }
 
-void net_tcp_resume(struct net_stack *stack)
+static slow_path void resume(struct net_stack *stack)
 {
 	struct list *blocked = &stack->tcp.blocked, waiting;
 
-	if (likely(list_empty(blocked)))
-		return;
 	/* who is blocked again comes after all the others */
 	list_init(&waiting);
 	list_splice_tail(&waiting, blocked);
@@ -102,6 +110,12 @@ void net_tcp_resume(struct net_stack *stack)
 		}
 		unblock(c);
 	}
+}
+
+void net_tcp_resume(struct net_stack *stack)
+{
+	if (unlikely(!list_empty(&stack->tcp.blocked)))
+		resume(stack);
 }
 
 void net_tcp_reap(struct net_stack *stack)

@@ -22,8 +22,7 @@ struct net_tcps {
 	struct list blocked;	/* ... that want room in the ring, by tcp_conn.link */
 	struct list delacks;	/* ... that owe one later, by tcp_conn.delack */
 	struct net_timer delack;
-	uint64_t clock;		/* the now that these are of */
-	uint32_t s, ms, us;	/* the time, as far as it goes */
+	uint32_t s, ms, us;	/* stack->now, as far as it goes */
 	uint32_t ts;		/* of timestamps, before the connection's offset */
 	struct net_slab chunks;	/* struct tcp_chunk */
 	struct net_slab conns;	/* struct tcp_conn */
@@ -38,6 +37,8 @@ struct net_tcps {
 
 int net_tcps_init(struct net_stack *stack);
 void net_tcps_fini(struct net_stack *stack);
+/* stack->now has moved. */
+void net_tcp_clock(struct net_stack *stack);
 
 /* pkt->seg is the TCP part, of ip->len bytes; takes the reference over. */
 void net_tcp_input(struct net_stack *stack, struct net_pkt *pkt, const struct net_ip_in *ip);
@@ -57,6 +58,10 @@ void net_tcp_flush_acks(struct net_stack *stack);
 /* First thing in net_next_ready(): what net_close() was to report has been taken,
  * those sockets go. */
 void net_tcp_reap(struct net_stack *stack);
+static inline bool net_tcp_has_to_reap(const struct net_tcps *t)
+{
+	return !list_empty(&t->reported) || !list_empty(&t->dead);
+}
 
 /* net/net.h by type: net/sock.c has checked what is common. */
 int net_tcp_socket(struct net_stack *stack, struct net_sock **sock_out);

@@ -83,7 +83,7 @@ void tcp_timer_delack_fire(struct net_stack *stack, struct net_timer *timer)
 }
 
 /* As the peer knows it the window is less than half of what it could be, or nothing. */
-void tcp_ack_window(struct tcp_conn *c)
+slow_path void tcp_ack_window_small(struct tcp_conn *c)
 {
 	int32_t left = (int32_t)(c->rcv_edge - c->rcv_nxt);
 	uint32_t wnd = left > 0 ? (uint32_t)left : 0, target = tcp_window(c);
@@ -96,9 +96,7 @@ void tcp_ack_window(struct tcp_conn *c)
 	}
 	if (worth > most / 2)
 		worth = most / 2;
-	if (target < wnd + worth)
-		return;
-	if (wnd <= most / 4 || target - wnd >= most / 2)
+	if (target >= wnd + worth && (wnd <= most / 4 || target - wnd >= most / 2))
 		tcp_ack_now(c);
 }
 

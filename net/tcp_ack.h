@@ -68,7 +68,13 @@ static inline void tcp_ack_rides(struct tcp_conn *c)
 }
 
 void tcp_ack_init(struct tcp_conn *c);
-/* The window has grown by what is worth telling: ACK now. */
-void tcp_ack_window(struct tcp_conn *c);
+void tcp_ack_window_small(struct tcp_conn *c);
+/* The window may have grown by what is worth telling: an ACK then, now. */
+static inline void tcp_ack_window(struct tcp_conn *c)
+{
+	if (unlikely((int32_t)(c->rcv_edge - c->rcv_nxt) < (int32_t)(c->rcvbuf / 4)) ||
+	    unlikely(c->rcv_zeroed))
+		tcp_ack_window_small(c);
+}
 
 #endif /* NET_TCP_ACK_H */

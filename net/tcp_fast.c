@@ -194,7 +194,6 @@ void net_tcp_input(struct net_stack *stack, struct net_pkt *pkt, const struct ne
 		bad(stack, pkt, NET_C_TCP_BAD_CSUM);
 		return;
 	}
-	tcp_clock(stack);
 	c = (struct tcp_conn *)(void *)tcp_flow_find(&stack->tcp.flow, &ip->dst, &ip->src,
 						     tcp_ports(hdr->dport, hdr->sport));
 	if (likely(c) && likely(fast(stack, c, pkt)))

@@ -48,34 +48,39 @@ void tcp_mss_sync(struct tcp_conn *c)
  * the program hoards more than it may, even if that takes back what was offered. */
 uint32_t tcp_window(const struct tcp_conn *c)
 {
-	int64_t free = ((int64_t)c->rcvbuf - c->rq.pinned) / 2;
-	uint32_t most = WND_MAX << c->rcv_wscale;
+	uint32_t most = WND_MAX << c->rcv_wscale, free;
 
-	if (free <= 0)
+	if (unlikely(c->rq.pinned >= c->rcvbuf))
 		return 0;
-	return free > most ? most : (uint32_t)free;
+	free = (c->rcvbuf - (uint32_t)c->rq.pinned) / 2;
+	return free > most ? most : free;
 }
 
 /* What goes into the header. The right edge goes on only by what is worth it (RFC 9293
  * 3.8.6.2.2), and back only when the program hoards. */
-static uint16_t choose_window(struct tcp_conn *c)
+static inline uint16_t choose_window(struct tcp_conn *c)
 {
-	uint32_t scale_mask = (1u << c->rcv_wscale) - 1;
-	int32_t left = (int32_t)(c->rcv_edge - c->rcv_nxt);
-	uint32_t target = tcp_window(c) & ~scale_mask, wnd = left > 0 ? (uint32_t)left : 0;
-	uint32_t worth = c->rcvbuf / 4 < c->rcv_mss ? c->rcvbuf / 4 : c->rcv_mss;
-	uint32_t field;
+	uint32_t shift = c->rcv_wscale, mask = (1u << shift) - 1;
+	uint32_t left = c->rcv_edge - c->rcv_nxt, target = tcp_window(c) & ~mask;
+	uint32_t worth = c->rcv_mss;
 
-	c->rcv_zeroed = c->rq.pinned > c->rcvbuf;
-	if (unlikely(c->rcv_zeroed))
+	if (unlikely(c->rq.pinned > c->rcvbuf)) {
+		c->rcv_zeroed = true;
 		return 0;
-	if (target >= wnd + worth)
-		wnd = target;
-	field = (wnd + scale_mask) >> c->rcv_wscale;
-	if (field > WND_MAX)
-		field = WND_MAX;
-	c->rcv_edge = c->rcv_nxt + (field << c->rcv_wscale);
-	return (uint16_t)field;
+	}
+	if (unlikely(c->rcv_zeroed))
+		c->rcv_zeroed = false;
+	if (unlikely((int32_t)left < 0))
+		left = 0;
+	if (unlikely(c->rcvbuf / 4 < worth))
+		worth = c->rcvbuf / 4;
+	if (target >= left + worth)
+		left = target;
+	left = (left + mask) >> shift;
+	if (unlikely(left > WND_MAX))
+		left = WND_MAX;
+	c->rcv_edge = c->rcv_nxt + (left << shift);
+	return (uint16_t)left;
 }
 
 /* ---- headers */
@@ -182,12 +187,11 @@ static bool send_data(struct tcp_conn *c, uint32_t len, bool fin)
 		return false;
 	}
 	if (len) {
-		len = tcp_sendq_fill(stack, &c->sq, out, len);
-		if (len == c->sq.unsent)
+		len = tcp_sendq_take(stack, &c->sq, out, len);
+		if (!c->sq.unsent)
 			flags |= NET_TCP_PSH;
 		else
 			fin = false;
-		tcp_sendq_advance(&c->sq, len);
 		tcp_ack_rides(c);
 	}
 	if (unlikely(fin))
@@ -270,6 +274,16 @@ static void restart_if_idle(struct tcp_conn *c)
 		c->cc->idle(c);
 }
 
+/* All of it may go in one segment: what an answer mostly is. */
+static inline bool fits_a_segment(const struct tcp_conn *c)
+{
+	uint32_t len = c->sq.unsent, flight = c->snd_nxt - c->snd_una;
+
+	return likely(len <= c->mss) && likely(flight + len <= c->cwnd) &&
+	       likely(flight + len <= c->snd_wnd) && likely(c->nodelay || !flight) &&
+	       likely(!c->fin_queued);
+}
+
 void tcp_output(struct tcp_conn *c)
 {
 	if (unlikely(c->blocked))
@@ -278,7 +292,12 @@ void tcp_output(struct tcp_conn *c)
 		return;
 	if (c->snd_una == c->snd_max)
 		restart_if_idle(c);
-	while (send_next(c, false))
+	if (fits_a_segment(c)) {
+		while (send_data(c, c->sq.unsent, false) && c->sq.unsent)
+			;
+		return;
+	}
+	while (send_next(c, false) && (c->sq.unsent || c->fin_queued))
 		;
 }
 

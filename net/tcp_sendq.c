@@ -21,7 +21,7 @@ static struct tcp_chunk *chunks_new(struct net_stack *stack, const struct net_se
 	struct tcp_chunk *first = NULL, *chunk;
 
 	for (uint32_t i = n; i > 0; i--) {
-		if (unlikely(!segs[i - 1].len))
+		if (!segs[i - 1].len)
 			continue;
 		chunk = net_slab_alloc(&stack->tcp.chunks);
 		if (!chunk)
@@ -43,22 +43,9 @@ err_free:
 	return NULL;
 }
 
-int tcp_sendq_add(struct net_stack *stack, struct tcp_sendq *q, const struct net_seg *segs,
-		  uint32_t n)
+static inline void append(struct tcp_sendq *q, struct tcp_chunk *first, struct tcp_chunk *last,
+			  uint32_t bytes)
 {
-	struct tcp_chunk *first, *last = NULL;
-	uint32_t bytes = 0;
-
-	for (uint32_t i = 0; i < n; i++)
-		bytes += segs[i].len;
-	first = chunks_new(stack, segs, n, &last);
-	if (unlikely(!first)) {
-		stack->count[NET_C_NO_MEMORY]++;
-		return ENOMEM;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		if (unlikely(!segs[i].len))
-			net_put(stack, segs[i].mem);
 	if (q->tail)
 		q->tail->next = first;
 	else
@@ -70,6 +57,39 @@ int tcp_sendq_add(struct net_stack *stack, struct tcp_sendq *q, const struct net
 	}
 	q->bytes += bytes;
 	q->unsent += bytes;
+}
+
+static int add_many(struct net_stack *stack, struct tcp_sendq *q, const struct net_seg *segs,
+		    uint32_t n, uint32_t bytes)
+{
+	struct tcp_chunk *last = NULL, *first = chunks_new(stack, segs, n, &last);
+
+	if (!first) {
+		stack->count[NET_C_NO_MEMORY]++;
+		return ENOMEM;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (!segs[i].len)
+			net_put(stack, segs[i].mem);
+	append(q, first, last, bytes);
+	return 0;
+}
+
+int tcp_sendq_add(struct net_stack *stack, struct tcp_sendq *q, const struct net_seg *segs,
+		  uint32_t n, uint32_t bytes)
+{
+	struct tcp_chunk *chunk;
+
+	if (n != 1)
+		return add_many(stack, q, segs, n, bytes);
+	chunk = net_slab_alloc(&stack->tcp.chunks);
+	if (unlikely(!chunk)) {
+		stack->count[NET_C_NO_MEMORY]++;
+		return ENOMEM;
+	}
+	chunk->next = NULL;
+	chunk->seg = segs[0];
+	append(q, chunk, chunk, bytes);
 	return 0;
 }
 
@@ -119,27 +139,29 @@ void tcp_sendq_rewind(struct tcp_sendq *q)
 	q->unsent = q->bytes;
 }
 
+static inline void add_seg(struct net_stack *stack, struct net_out *out,
+			   const struct tcp_chunk *chunk, uint32_t off, uint32_t len)
+{
+	struct net_seg *seg = &out->segs[out->n_segs++];
+
+	net_get(stack, chunk->seg.mem);
+	seg->mem = chunk->seg.mem;
+	seg->data = chunk->seg.data + off;
+	seg->len = len;
+	seg->pinned = 0;
+	out->len += len;
+}
+
 static uint32_t fill(struct net_stack *stack, const struct tcp_chunk *chunk, uint32_t off,
 		     struct net_out *out, uint32_t len)
 {
-	uint32_t left = len;
+	for (; out->len < len && chunk && out->n_segs < NET_OUT_SEGS; chunk = chunk->next) {
+		uint32_t n = chunk->seg.len - off, left = len - out->len;
 
-	for (; left && chunk && out->n_segs < NET_OUT_SEGS; chunk = chunk->next) {
-		uint32_t n = chunk->seg.len - off;
-		struct net_seg *seg = &out->segs[out->n_segs++];
-
-		if (n > left)
-			n = left;
-		net_get(stack, chunk->seg.mem);
-		seg->mem = chunk->seg.mem;
-		seg->data = chunk->seg.data + off;
-		seg->len = n;
-		seg->pinned = 0;
-		left -= n;
+		add_seg(stack, out, chunk, off, n < left ? n : left);
 		off = 0;
 	}
-	out->len = len - left;
-	return len - left;
+	return out->len;
 }
 
 uint32_t tcp_sendq_fill(struct net_stack *stack, const struct tcp_sendq *q, struct net_out *out,
@@ -154,7 +176,7 @@ uint32_t tcp_sendq_fill_head(struct net_stack *stack, const struct tcp_sendq *q,
 	return fill(stack, q->head, 0, out, len);
 }
 
-void tcp_sendq_advance(struct tcp_sendq *q, uint32_t n)
+static void advance(struct tcp_sendq *q, uint32_t n)
 {
 	q->unsent -= n;
 	while (n && n >= q->cur->seg.len - q->cur_off) {
@@ -163,4 +185,25 @@ void tcp_sendq_advance(struct tcp_sendq *q, uint32_t n)
 		q->cur_off = 0;
 	}
 	q->cur_off += n;
+}
+
+uint32_t tcp_sendq_take(struct net_stack *stack, struct tcp_sendq *q, struct net_out *out,
+			uint32_t len)
+{
+	struct tcp_chunk *chunk = q->cur;
+	uint32_t off = q->cur_off;
+
+	if (likely(chunk->seg.len - off >= len)) { /* all of it in one chunk */
+		add_seg(stack, out, chunk, off, len);
+		q->unsent -= len;
+		q->cur_off = off + len;
+		if (q->cur_off == chunk->seg.len) {
+			q->cur = chunk->next;
+			q->cur_off = 0;
+		}
+		return len;
+	}
+	len = fill(stack, chunk, off, out, len);
+	advance(q, len);
+	return len;
 }

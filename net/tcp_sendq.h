@@ -21,24 +21,25 @@ struct tcp_sendq {
 	uint32_t unsent;	/* from the cursor on */
 };
 
-/* Takes the references over if it returns 0. There is a byte, and fewer than 2^31.
- * ENOMEM: nothing was added. */
+/* Takes the references over if it returns 0; bytes: of all, at least one, fewer than
+ * 2^31. ENOMEM: nothing was added. */
 int tcp_sendq_add(struct net_stack *stack, struct tcp_sendq *q, const struct net_seg *segs,
-		  uint32_t n);
+		  uint32_t n, uint32_t bytes);
 /* The first n bytes are acknowledged. */
 void tcp_sendq_drop(struct net_stack *stack, struct tcp_sendq *q, uint32_t n);
 /* Everything. */
 void tcp_sendq_clear(struct net_stack *stack, struct tcp_sendq *q);
 /* The cursor back to the head. */
 void tcp_sendq_rewind(struct tcp_sendq *q);
-/* References up to len bytes from the cursor in out, as many as it has segs for;
- * how many. The cursor stays. */
-uint32_t tcp_sendq_fill(struct net_stack *stack, const struct tcp_sendq *q, struct net_out *out,
-			uint32_t len);
-/* ... from the head. */
+/* References up to len bytes from the head in out, as many as it has segs for; how
+ * many. */
 uint32_t tcp_sendq_fill_head(struct net_stack *stack, const struct tcp_sendq *q,
 			     struct net_out *out, uint32_t len);
-/* The cursor goes on by n. */
-void tcp_sendq_advance(struct tcp_sendq *q, uint32_t n);
+/* ... from the cursor, which goes on by them. len is not 0. */
+uint32_t tcp_sendq_take(struct net_stack *stack, struct tcp_sendq *q, struct net_out *out,
+			uint32_t len);
+/* ... and stays. */
+uint32_t tcp_sendq_fill(struct net_stack *stack, const struct tcp_sendq *q, struct net_out *out,
+			uint32_t len);
 
 #endif /* NET_TCP_SENDQ_H */

@@ -190,7 +190,7 @@ int net_tcp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n)
 		total += segs[i].len;
 	if (unlikely(total - 1 >= SEND_MAX))
 		return total ? EMSGSIZE : EINVAL;
-	err = tcp_sendq_add(s->stack, &c->sq, segs, n);
+	err = tcp_sendq_add(s->stack, &c->sq, segs, n, (uint32_t)total);
 	if (unlikely(err))
 		return err;
 	tcp_output(c);
