@@ -82,9 +82,10 @@ static bool is_wellformed(const struct net_arp_hdr *arp, uint32_t len)
 static bool is_neighbour(struct net_stack *stack, const struct net_ip *ip)
 {
 	struct net_path path;
-	struct net_ip any = net_ip4(0);
+	struct net_ip any = net_ip4(0), hop;
 
-	return !net_path_find(stack, &any, ip, &path) && net_ip_equal(&path.hop, ip);
+	return !net_path_find(stack, &any, ip, &path) && !net_path_hop(stack, &path, &hop) &&
+	       net_ip_equal(&hop, ip);
 }
 
 /* Another host claims an address of ours: everybody is told whose it is, but not so

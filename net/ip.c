@@ -330,14 +330,15 @@ static int hop_find(const struct net_stack *stack, const struct net_ip *dst,
 }
 
 /* Ours in the network of the next hop, else the first. */
-static void source_choose(const struct net_stack *stack, struct net_path *path)
+static void source_choose(const struct net_stack *stack, const struct net_ip *hop,
+			  struct net_path *path)
 {
 	const struct net_ips *ips = &stack->ip;
 
 	path->src = ips->locals[0].ip;
 	for (uint32_t i = 0; i < ips->n_locals; i++) {
 		if (ips->locals[i].prefix < 32 &&
-		    is_within(&path->hop, &ips->locals[i].ip, ips->locals[i].prefix)) {
+		    is_within(hop, &ips->locals[i].ip, ips->locals[i].prefix)) {
 			path->src = ips->locals[i].ip;
 			return;
 		}
@@ -347,8 +348,9 @@ static void source_choose(const struct net_stack *stack, struct net_path *path)
 static int find_way(struct net_stack *stack, const struct net_ip *src, const struct net_ip *dst,
 		    bool link, struct net_path *path_out)
 {
-	struct net_path path = { .dst = *dst, .hop = *dst, .gen = stack->ip.gen, .link = link };
+	struct net_path path = { .dst = *dst, .gen = stack->ip.gen, .link = link };
 	bool ours = !link && net_local_has(stack, dst);
+	struct net_ip hop;
 	int err;
 
 	if (!stack->ip.n_locals)
@@ -366,15 +368,21 @@ static int find_way(struct net_stack *stack, const struct net_ip *src, const str
 		if (path.loop)
 			path.mtu = NET_LOOP_MTU;
 	} else {
-		err = hop_find(stack, dst, &path.hop);
+		err = hop_find(stack, dst, &hop);
 		if (err)
 			return err;
-		source_choose(stack, &path);
+		source_choose(stack, &hop, &path);
 	}
 	if (!net_ip_is_any(src))
 		path.src = *src;
 	*path_out = path;
 	return 0;
+}
+
+int net_path_hop(const struct net_stack *stack, const struct net_path *path,
+		 struct net_ip *hop_out)
+{
+	return hop_find(stack, &path->dst, hop_out);
 }
 
 int net_path_find(struct net_stack *stack, const struct net_ip *src, const struct net_ip *dst,

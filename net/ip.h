@@ -92,8 +92,11 @@ struct net_path {
 	bool loop;		/* dst is ours: around inside the stack */
 	bool self;		/* dst is ours: out on the link, to ourselves */
 	bool link;		/* dst is the other end's, whoever else has it */
-	struct net_ip hop;	/* the next: dst or a gateway */
 };
+
+/* Who comes next on a path that is not to ourselves: dst, or a gateway. ENETUNREACH. */
+int net_path_hop(const struct net_stack *stack, const struct net_path *path,
+		 struct net_ip *hop_out);
 
 /* What of the IP header the protocols look at. */
 struct net_ip_in {

@@ -187,6 +187,8 @@ void net_ip_send(struct net_stack *stack, struct net_out *out, const uint8_t *ma
 static slow_path int output_slow(struct net_stack *stack, struct net_path *path,
 				 struct net_out *out)
 {
+	struct net_ip hop;
+
 	ip_header_push(out);
 	if (path->gen != stack->ip.gen) { /* something has changed: look again */
 		int err = net_path_renew(stack, path);
@@ -205,7 +207,7 @@ static slow_path int output_slow(struct net_stack *stack, struct net_path *path,
 		net_ip_send(stack, out, path->self ? stack->dev->mac : NULL);
 		return 0;
 	}
-	path->neigh = net_neigh_find(stack, &path->hop);
+	path->neigh = net_path_hop(stack, path, &hop) ? NULL : net_neigh_find(stack, &hop);
 	path->gen = stack->ip.gen; /* an older entry may have gone for it */
 	if (!path->neigh) {
 		net_out_drop(stack, out);

@@ -87,20 +87,25 @@ struct tcp_conn {
 	uint32_t snd_wnd;
 	uint32_t snd_wl1, snd_wl2;
 	uint32_t snd_wnd_max;
-	uint8_t state;		/* enum tcp_state */
-	uint8_t ca;		/* enum tcp_ca */
+	union {
+		struct {
+			uint8_t state;	/* enum tcp_state */
+			uint8_t ca;	/* enum tcp_ca */
+			uint8_t dupacks;
+			bool rcv_shut : 1; /* SHUT_RD, or closed */
+			bool fin_early : 1; /* at fin_seq, data before it is missing */
+		};
+		uint32_t usual;	/* TCPS_ESTABLISHED, and nothing else to look at */
+	};
 	uint8_t ack;		/* enum tcp_ack */
 	uint8_t purpose;	/* enum tcp_purpose */
 	uint8_t snd_wscale, rcv_wscale;
-	uint8_t dupacks;
-	uint8_t owner;		/* enum tcp_owner */
 	uint32_t rcv_ms;	/* tcps.ms of the last segment in the window */
 	uint16_t rcv_mss;	/* the longest segment that came */
 	uint16_t mss;		/* payload of what goes out, options taken off */
+	uint8_t owner;		/* enum tcp_owner */
 	bool ts_on : 1;
-	bool rcv_shut : 1;	/* SHUT_RD, or closed */
 	bool fin_rcvd : 1;
-	bool fin_early : 1;	/* at fin_seq, data before it is missing */
 	bool fin_queued : 1;	/* FIN after what is queued */
 	bool fin_acked : 1;
 	bool rtt_timed : 1;	/* rtt_seq is on its way since rtt_us, sent once */

@@ -48,7 +48,7 @@ static inline bool fast(struct net_stack *stack, struct tcp_conn *c, struct net_
 	uint32_t wnd = __builtin_bswap16(hdr->wnd), tsval = 0;
 	struct net_tcps *t = &stack->tcp;
 
-	if (unlikely(c->state != TCPS_ESTABLISHED) || unlikely(c->ca) || unlikely(c->dupacks) ||
+	if (unlikely(c->usual != TCPS_ESTABLISHED) ||
 	    unlikely((hdr->flags & ~NET_TCP_PSH) != NET_TCP_ACK) ||
 	    unlikely(__builtin_bswap32(hdr->seq) != c->rcv_nxt) ||
 	    unlikely(c->snd_nxt != c->snd_max) ||
@@ -68,7 +68,7 @@ static inline bool fast(struct net_stack *stack, struct tcp_conn *c, struct net_
 	len = pkt->seg.len - hdr_len;
 	/* the header is read: the packet may go */
 	if (len) {
-		if (unlikely(c->rq.ooo) || unlikely(c->rcv_shut) || unlikely(c->fin_early) ||
+		if (unlikely(c->rq.ooo) ||
 		    unlikely((int32_t)(c->rcv_edge - c->rcv_nxt) < (int32_t)len))
 			return false;
 		pkt->seg.data += hdr_len;

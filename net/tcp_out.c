@@ -52,7 +52,7 @@ uint32_t tcp_window(const struct tcp_conn *c)
 
 	if (unlikely(c->rq.pinned >= c->rcvbuf))
 		return 0;
-	free = (c->rcvbuf - (uint32_t)c->rq.pinned) / 2;
+	free = (c->rcvbuf - c->rq.pinned) / 2;
 	return free > most ? most : free;
 }
 

@@ -22,33 +22,6 @@ static void chunk_free(struct net_stack *stack, struct tcp_recvq *q, struct tcp_
 	net_slab_free(&stack->tcp.chunks, chunk);
 }
 
-static struct tcp_chunk *chunk_new(struct net_stack *stack, struct tcp_recvq *q, uint32_t seq,
-				   const struct net_seg *seg)
-{
-	struct tcp_chunk *chunk = net_slab_alloc(&stack->tcp.chunks);
-
-	if (unlikely(!chunk)) {
-		stack->count[NET_C_NO_MEMORY]++;
-		return NULL;
-	}
-	chunk->next = NULL;
-	chunk->seg = *seg;
-	chunk->seq = seq;
-	chunk->room = 0;
-	q->pinned += seg->pinned;
-	return chunk;
-}
-
-static void append(struct tcp_recvq *q, struct tcp_chunk *chunk)
-{
-	if (q->tail)
-		q->tail->next = chunk;
-	else
-		q->head = chunk;
-	q->tail = chunk;
-	q->bytes += chunk->seg.len;
-}
-
 /* ---- gathering */
 
 static bool is_wasteful(const struct net_seg *seg)
@@ -86,7 +59,7 @@ static struct tcp_chunk *gather_new(struct net_stack *stack, struct tcp_recvq *q
 	big.len = 0;
 	if (!big.pinned)
 		big.pinned = size;
-	chunk = chunk_new(stack, q, seq, &big);
+	chunk = tcp_recvq_chunk(stack, q, seq, &big);
 	if (!chunk) {
 		net_put(stack, big.mem);
 		return NULL;
@@ -106,7 +79,7 @@ static void evict_ooo(struct net_stack *stack, struct tcp_recvq *q)
 	tcp_recvq_clear_ooo(stack, q);
 }
 
-static slow_path bool add_pressed(struct net_stack *stack, struct tcp_recvq *q,
+slow_path bool tcp_recvq_add_pressed(struct net_stack *stack, struct tcp_recvq *q,
 				  const struct net_seg *seg, uint32_t rcvbuf)
 {
 	struct tcp_chunk *chunk = NULL;
@@ -124,24 +97,10 @@ static slow_path bool add_pressed(struct net_stack *stack, struct tcp_recvq *q,
 	if (is_wasteful(seg))
 		chunk = gather_new(stack, q, 0, seg);
 	if (!chunk)
-		chunk = chunk_new(stack, q, 0, seg);
+		chunk = tcp_recvq_chunk(stack, q, 0, seg);
 	if (!chunk)
 		return false;
-	append(q, chunk);
-	return true;
-}
-
-bool tcp_recvq_add(struct net_stack *stack, struct tcp_recvq *q, const struct net_seg *seg,
-		   uint32_t rcvbuf)
-{
-	struct tcp_chunk *chunk;
-
-	if (unlikely(q->pinned + seg->pinned > rcvbuf / 2))
-		return add_pressed(stack, q, seg, rcvbuf);
-	chunk = chunk_new(stack, q, 0, seg);
-	if (unlikely(!chunk))
-		return false;
-	append(q, chunk);
+	tcp_recvq_append(q, chunk);
 	return true;
 }
 
@@ -241,7 +200,7 @@ bool tcp_recvq_add_ooo(struct net_stack *stack, struct tcp_recvq *q, uint32_t se
 	if (q->pinned > rcvbuf / 2 && is_wasteful(&seg))
 		chunk = gather_new(stack, q, seq, &seg);
 	if (!chunk)
-		chunk = chunk_new(stack, q, seq, &seg);
+		chunk = tcp_recvq_chunk(stack, q, seq, &seg);
 	if (!chunk)
 		return false;
 	insert_ooo(q, prev, chunk);
@@ -268,7 +227,7 @@ uint32_t tcp_recvq_join(struct net_stack *stack, struct tcp_recvq *q, uint32_t r
 		chunk->seg.data += dup;
 		chunk->seg.len -= dup;
 		rcv_nxt += chunk->seg.len;
-		append(q, chunk);
+		tcp_recvq_append(q, chunk);
 	}
 	return rcv_nxt;
 }

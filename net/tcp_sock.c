@@ -242,9 +242,16 @@ uint64_t net_tcp_bytes_unacked(const struct net_sock *s)
 void net_tcp_charge(struct net_sock *s, int64_t pinned)
 {
 	struct tcp_conn *c = tcp_conn(s);
+	bool less;
 
-	c->rq.pinned += pinned;
-	if (pinned < 0 && window_matters(c))
+	pinned += c->rq.pinned;
+	if (unlikely(pinned < 0))
+		pinned = 0;
+	if (unlikely(pinned > INT32_MAX))
+		pinned = INT32_MAX;
+	less = pinned < c->rq.pinned;
+	c->rq.pinned = (uint32_t)pinned;
+	if (less && window_matters(c))
 		tcp_ack_window(c);
 }
 

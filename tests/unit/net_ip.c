@@ -310,9 +310,11 @@ static void expect_path(const char *dst, const char *src, const char *hop)
 {
 	struct net_ip any_ip = net_ip4(0), to = bed_ip(dst), from = bed_ip(src);
 	struct net_path path;
+	struct net_ip next;
 
 	ck_assert_int_eq(net_path_find(bed->stack, &any_ip, &to, &path), 0);
-	ck_assert_uint_eq(net_ip_v4(&path.hop), bed_v4(hop));
+	ck_assert_int_eq(net_path_hop(bed->stack, &path, &next), 0);
+	ck_assert_uint_eq(net_ip_v4(&next), bed_v4(hop));
 	ck_assert_uint_eq(net_ip_v4(&path.src), net_ip_v4(&from));
 }
 

@@ -41,7 +41,7 @@ START_TEST(orders)
 	}
 	ck_assert_ptr_null(tcp_conn(b->s)->rq.ooo);
 	ck_assert_uint_eq(tbed_read(b, b->s, 0, &err), 1003);
-	ck_assert_int_eq(tcp_conn(b->s)->rq.pinned, 0);
+	ck_assert_uint_eq(tcp_conn(b->s)->rq.pinned, 0);
 	ck_assert_uint_eq(tbed_refs(), 0);
 	tbed_free(b);
 }
@@ -71,7 +71,7 @@ START_TEST(pieces)
 		tbed_forget(b);
 		got += tbed_read(b, b->s, got, &err);
 		ck_assert_int_eq(err, EAGAIN);
-		ck_assert_int_le(tcp_conn(b->s)->rq.pinned, tcp_conn(b->s)->rcvbuf + 2304);
+		ck_assert_uint_le(tcp_conn(b->s)->rq.pinned, tcp_conn(b->s)->rcvbuf + 2304);
 	}
 	ck_assert_uint_eq(got, total);
 	ck_assert_uint_eq(tbed_refs(), 0);
@@ -89,7 +89,7 @@ START_TEST(one_byte_segments)
 	for (uint32_t i = 0; i < n; i++) {
 		tbed_rel(b, ACK, 1 + i, 1, 1);
 		tbed_forget(b);
-		ck_assert_int_le(tcp_conn(b->s)->rq.pinned, 65536 + 2304);
+		ck_assert_uint_le(tcp_conn(b->s)->rq.pinned, 65536 + 2304);
 	}
 	ck_assert_uint_eq(net_bytes_readable(b->s), n);
 	ck_assert_uint_gt(tbed_counted(b, TCP_GATHERED_BYTES), n / 2);
@@ -109,7 +109,7 @@ START_TEST(one_byte_segments_out_of_order)
 	for (uint32_t i = 1; i < 4000; i += 2) {
 		tbed_rel(b, ACK, 1 + i, 1, 1);
 		tbed_forget(b);
-		ck_assert_int_le(tcp_conn(b->s)->rq.pinned, 65536);
+		ck_assert_uint_le(tcp_conn(b->s)->rq.pinned, 65536);
 	}
 	ck_assert_uint_gt(tbed_counted(b, TCP_OOO_DROPPED), 100);
 	for (uint32_t i = 0; i < 4000; i++) {
