@@ -66,7 +66,8 @@ static void accept_all(struct listener *l)
 		if (l->accept_ns)
 			l->next_accept = now + rnd_in(&l->rnd, 0, l->accept_ns);
 	}
-	prog_wake(&l->prog, l->next_accept);
+	if (l->sock)
+		prog_wake(&l->prog, l->next_accept);
 }
 
 static void event(struct prog *p, struct net_sock *s, uint32_t events)

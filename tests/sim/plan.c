@@ -102,7 +102,7 @@ static uint64_t gives_up_after(uint64_t rto_min, uint64_t rto_max, uint32_t retr
 
 static void config_timers(struct maker *m, struct host_plan *h, struct config *c)
 {
-	uint32_t rto_min = (uint32_t)rnd_log(&m->r, 1, 400);
+	uint32_t rto_min = (uint32_t)rnd_log(&m->r, m->p->gives_up ? 50 : 1, 400);
 	uint32_t rto_max = (uint32_t)rnd_log(&m->r, 1000, 16000);
 	uint32_t retries = 15 + rnd_below(&m->r, 5);
 	uint64_t sits_out;
