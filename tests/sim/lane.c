@@ -134,6 +134,7 @@ static void corrupt(struct lane *l, struct net_mem *frame)
 		to = from + 6;
 	}
 	note(l, FAULT_CORRUPT, frame);
+	frame->spoilt = true;	/* a second one could undo what a checksum sees of it */
 	frame->data[from + rnd_below(&l->rnd, to - from)] ^= (uint8_t)(1 + rnd_below(&l->rnd, 255));
 }
 
@@ -142,6 +143,7 @@ static struct net_mem *copy_of(struct lane *l, const struct net_mem *frame)
 	struct net_mem *copy = mem_new(l->w, NULL, MEM_FRAME, frame->len);
 
 	memcpy(copy->data, frame->data, frame->len);
+	copy->spoilt = frame->spoilt;
 	return copy;
 }
 
@@ -149,7 +151,7 @@ static void harm(struct lane *l, struct net_mem *frame, uint64_t later)
 {
 	const struct lane_plan *p = &l->plan;
 
-	if (rnd_ppm(&l->rnd, p->corrupt))
+	if (rnd_ppm(&l->rnd, p->corrupt) && !frame->spoilt)
 		corrupt(l, frame);
 	if (rnd_ppm(&l->rnd, p->truncate)) {
 		note(l, FAULT_TRUNCATE, frame);

@@ -29,6 +29,7 @@ struct net_mem {
 	struct host *host;	/* where it counts; NULL: a link has it */
 	uint8_t kind;		/* enum mem_kind */
 	bool frozen;		/* popped: sum is of what must not change */
+	bool spoilt;		/* a link has changed a byte */
 	uint32_t refs;
 	uint32_t size, len;	/* bytes at data; of those used */
 	uint32_t pinned;

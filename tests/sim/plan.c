@@ -132,7 +132,7 @@ static void config_timers(struct maker *m, struct host_plan *h, struct config *c
 		set(c, " keepalive=1 keepidle_s=1 keepintvl_s=%u keepcnt=%u",
 		    1 + rnd_below(&m->r, 3), m->p->gives_up ? 2 : 100);
 	if (m->p->gives_up && rnd_one_in(&m->r, 3))
-		set(c, " user_timeout_ms=%u", (uint32_t)rnd_log(&m->r, 1000, 10000));
+		set(c, " user_timeout_ms=%u", (uint32_t)rnd_log(&m->r, 5000, 20000));
 }
 
 static void config_sizes(struct maker *m, struct host_plan *h, struct config *c)
@@ -282,11 +282,14 @@ static void make_cable(struct maker *m, struct host_plan *h)
 		h->n_cuts = 1 + rnd_below(&m->r, 6);
 		h->cut_every = rnd_log(&m->r, 10 * MS, 5 * SEC);
 		h->cut_ns = rnd_log(&m->r, 1 * MS, m->p->gives_up ? 60 * SEC : m->cut_max);
+		/* between long ones there is time for more than one attempt */
+		if (h->cut_ns * h->n_cuts > m->cut_max && h->cut_every < 8 * m->rto_max_ms * MS)
+			h->cut_every = 8 * m->rto_max_ms * MS;
 	}
 	if (often(m, THEME_HOARD, 8)) {
 		h->n_dry = 1 + rnd_below(&m->r, 6);
 		h->dry_every = rnd_log(&m->r, 10 * MS, 2 * SEC);
-		h->dry_ns = rnd_log(&m->r, 1 * MS, m->cut_max / 2 < SEC ? m->cut_max / 2 : SEC);
+		h->dry_ns = rnd_log(&m->r, 1 * MS, m->cut_max / 12 < SEC ? m->cut_max / 12 : SEC);
 	}
 	if (often(m, THEME_DEATH, 30) && m->theme != THEME_NO_MEMORY) {
 		h->dies_at = rnd_log(&m->r, 1 * MS, 5 * SEC);

@@ -272,7 +272,7 @@ static bool beside(struct job *j, enum tamper_kind kind)
 		f.l4[13] = TCP_SYN;
 	} else {
 		opt = frame_tcp_opt(&f, 8);
-		if (opt)
+		if (opt && opt[1] == 10)
 			put32(opt + 2, get32(opt + 2) - ahead(j));
 		else
 			put32(f.l4 + 4, f.seq + far(j));

@@ -39,6 +39,7 @@ static struct net_mem *copy_of(const struct net_mem *frame)
 	struct net_mem *copy = mem_new(frame->world, NULL, MEM_FRAME, frame->len);
 
 	memcpy(copy->data, frame->data, frame->len);
+	copy->spoilt = frame->spoilt;
 	return copy;
 }
 
@@ -74,6 +75,7 @@ static void router_input(struct world *w, uint32_t segment, struct net_mem *fram
 	}
 	packet = mem_new(w, NULL, MEM_FRAME, frame->len - ETH_LEN);
 	memcpy(packet->data, arp, packet->len);
+	packet->spoilt = frame->spoilt;
 	mem_put(frame);
 	wire_route(w, packet);
 }
@@ -148,6 +150,7 @@ static struct net_mem *with_eth(struct net_mem *packet, const uint8_t dst[6], ui
 	wire_router_mac(frame->data + 6, segment);
 	put16(frame->data + 12, 0x0800);
 	memcpy(frame->data + ETH_LEN, packet->data, packet->len);
+	frame->spoilt = packet->spoilt;
 	mem_put(packet);
 	return frame;
 }
