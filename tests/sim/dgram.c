@@ -181,7 +181,7 @@ static int send_one(struct dgram_end *e, uint32_t nr, uint32_t size)
 {
 	struct dgram *d = e->d;
 	struct net_addr to = to_addr(d);
-	struct net_seg segs[3];
+	struct net_seg segs[3] = { { NULL } };
 	uint32_t n = 0, at = 0;
 	int err;
 

@@ -672,7 +672,7 @@ static void set_opts(struct end *e)
 
 	for (uint32_t i = 0; i < e->plan->n_opts; i++) {
 		enum net_opt opt = e->plan->opts[i].opt;
-		int64_t value = e->plan->opts[i].value, got;
+		int64_t value = e->plan->opts[i].value, got = -1;
 		int err = net_set_opt(e->sock, opt, value);
 
 		if (err)
