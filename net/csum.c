@@ -2,37 +2,8 @@
 
 #include "net/csum.h"
 
+#include "base/compiler.h"
 #include "net/netdev.h"
-
-#define BLOCK 32u
-
-/* Words of 8 bytes; the carry goes around to the end. */
-#ifdef __x86_64__
-static inline uint64_t add_block(uint64_t sum, const uint8_t *p)
-{
-	__asm__("addq 0(%1), %0\n\t"
-		"adcq 8(%1), %0\n\t"
-		"adcq 16(%1), %0\n\t"
-		"adcq 24(%1), %0\n\t"
-		"adcq $0, %0"
-		: "+r"(sum)
-		: "r"(p), "m"(*(const uint8_t(*)[BLOCK])p)
-		: "cc");
-	return sum;
-}
-#else
-/* The upper half collects the carries. */
-static inline uint64_t add_block(uint64_t sum, const uint8_t *p)
-{
-	unsigned __int128 wide = sum;
-	uint64_t w[BLOCK / 8];
-
-	memcpy(w, p, sizeof(w));
-	for (uint32_t i = 0; i < BLOCK / 8; i++)
-		wide += w[i];
-	return net_csum_join((uint64_t)wide, (uint64_t)(wide >> 64));
-}
-#endif
 
 /* The last bytes, fewer than 8, as if zeroes came behind. */
 static uint64_t last_bytes(const uint8_t *p, size_t len)
@@ -55,8 +26,8 @@ uint64_t net_csum_add(uint64_t sum, const void *data, size_t len)
 	const uint8_t *p = data;
 	uint64_t w;
 
-	for (; len >= BLOCK; len -= BLOCK, p += BLOCK)
-		sum = add_block(sum, p);
+	for (; len >= NET_CSUM_BLOCK; len -= NET_CSUM_BLOCK, p += NET_CSUM_BLOCK)
+		sum = net_csum_block(sum, p);
 	for (; len >= sizeof(w); len -= sizeof(w), p += sizeof(w)) {
 		memcpy(&w, p, sizeof(w));
 		sum = net_csum_join(sum, w);
@@ -69,6 +40,8 @@ uint64_t net_csum_segs(uint64_t sum, const struct net_out *out)
 {
 	uint32_t at = 0;
 
+	if (likely(out->n_segs == 1))
+		return net_csum_add(sum, out->segs[0].data, out->segs[0].len);
 	for (uint32_t i = 0; i < out->n_segs; i++) {
 		const struct net_seg *seg = &out->segs[i];
 		uint64_t part = net_csum_add(0, seg->data, seg->len);
