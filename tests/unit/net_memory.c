@@ -92,6 +92,7 @@ static void input(const struct frame *f)
 
 	bed->dev.ops->alloc(&bed->dev, f->len, &pkt.seg);
 	memcpy(pkt.seg.data, f->data, f->len);
+	pkt.seg.len = f->len;
 	net_input(bed->stack, bed->now, &pkt, 1);
 	bed_run(bed);
 	bed_forget(bed);

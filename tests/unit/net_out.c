@@ -311,6 +311,7 @@ START_TEST(test_zero_checksum_is_sent_as_ones)
 	/* the payload that was 0, 1: one that adds what was missing */
 	word = bed_sum("\0\1", 2, word);
 	memcpy(seg.data, &word, 2);
+	seg.len = 2;
 	ck_assert_int_eq(net_send(sock, &seg, 1, &to), 0);
 	bed_run(bed);
 	f = bed_sent(bed);

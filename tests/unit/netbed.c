@@ -17,6 +17,8 @@ struct net_mem {
 	uint8_t data[];
 };
 
+#define UNSET 0x5a5a5a5au	/* len of new memory is for its user to say */
+
 static uint32_t mems_out;
 unsigned bed_device;
 
@@ -106,7 +108,7 @@ static struct net_mem *dev_alloc(struct net_dev *dev, uint32_t size, struct net_
 	mem = mem_new(size);
 	bed_device--;
 	*seg_out = (struct net_seg){
-		.mem = mem, .data = mem->data, .len = size, .pinned = size,
+		.mem = mem, .data = mem->data, .len = UNSET, .pinned = size,
 	};
 	return mem;
 }
