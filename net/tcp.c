@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "net/tcp_acked.h"
 #include "net/tcp_chunk.h"
 #include "net/tcp_clock.h"
 #include "net/tcp_conn.h"
@@ -147,7 +148,7 @@ static void path_shrank(struct tcp_conn *c)
 		return;
 	tcp_mss_sync(c);
 	if (c->mss < mss && c->snd_una != c->snd_max)
-		tcp_out_retransmit(c);
+		tcp_acked_too_long(c);
 }
 
 /* Whose segment that was, if it may be on its way still. */

@@ -129,12 +129,8 @@ void tcp_acked_new(struct tcp_conn *c, uint32_t ack, const struct tcp_in *in)
 	}
 }
 
-void tcp_acked_timeout(struct tcp_conn *c)
+static void go_back(struct tcp_conn *c)
 {
-	/* RFC 5681 3.1: once per loss */
-	if (c->retries <= 1)
-		c->ssthresh = c->cc->ssthresh(c, c->snd_max - c->snd_una);
-	c->cwnd = c->mss;
 	c->ca = TCP_CA_IS_LOSS;
 	c->recover = c->snd_max;
 	c->dupacks = 0;
@@ -142,5 +138,20 @@ void tcp_acked_timeout(struct tcp_conn *c)
 	c->rtx_wanted = false;
 	c->snd_nxt = c->snd_una;
 	tcp_sendq_rewind(&c->sq);
+}
+
+void tcp_acked_timeout(struct tcp_conn *c)
+{
+	/* RFC 5681 3.1: once per loss */
+	if (c->retries <= 1)
+		c->ssthresh = c->cc->ssthresh(c, c->snd_max - c->snd_una);
+	c->cwnd = c->mss;
+	go_back(c);
 	c->cc->timeout(c);
+}
+
+void tcp_acked_too_long(struct tcp_conn *c)
+{
+	go_back(c);
+	tcp_output(c);
 }

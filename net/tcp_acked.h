@@ -17,4 +17,7 @@ void tcp_acked_dup(struct tcp_conn *c);
 /* The retransmission timer has expired: all that is out counts as lost. */
 void tcp_acked_timeout(struct tcp_conn *c);
 
+/* What is out was longer than the path takes: again, which says nothing of congestion. */
+void tcp_acked_too_long(struct tcp_conn *c);
+
 #endif /* NET_TCP_ACKED_H */

@@ -332,6 +332,33 @@ START_TEST(not_duplicates)
 }
 END_TEST
 
+/* ---- a path that takes less (RFC 1191) */
+
+START_TEST(path_shrinks)
+{
+	struct net_addr mine = tbed_addr(1, MINE), peer = tbed_addr(2, PEERS);
+	struct tbed *b = tbed_connected("", NULL);
+
+	tbed_send(b, 0, 5 * MSS);
+	expect_full(b, 1, 5);
+	net_ip_shrink(b->stack, net_ip_v4(&peer.ip), 1000, 1500);
+	net_tcp_unreachable(b->stack, &mine, &peer, b->iss, EMSGSIZE, false); /* not out */
+	tbed_flush(b);
+	tbed_expect_nothing(b);
+	net_tcp_unreachable(b->stack, &mine, &peer, b->iss + 1, EMSGSIZE, false);
+	tbed_flush(b);
+	for (uint32_t at = 0; at < 5 * MSS; at += 948)
+		tbed_expect_rel(b, ACK, 1 + at, 1, 5 * MSS - at < 948 ? 5 * MSS - at : 948);
+	net_tcp_unreachable(b->stack, &mine, &peer, b->iss + 1, EMSGSIZE, false); /* known */
+	tbed_flush(b);
+	tbed_expect_nothing(b);
+	tbed_rel(b, ACK, 1, 1 + 5 * MSS, 0);
+	ck_assert_uint_eq(tcp_conn(b->s)->ca, TCP_CA_IS_OPEN);
+	ck_assert_uint_ge(cwnd(b), 10 * MSS);
+	tbed_free(b);
+}
+END_TEST
+
 /* ---- no room, no memory */
 
 /* What the device does not take stays, in order, and the rest follows. */
@@ -425,6 +452,7 @@ Suite *tcp_loss_suite(void)
 	tcase_add_loop_test(tc, partial_acks, 0, TBED_SEQS);
 	tcase_add_test(tc, no_recovery_of_the_old);
 	tcase_add_test(tc, not_duplicates);
+	tcase_add_test(tc, path_shrinks);
 	tcase_add_test(tc, ring_is_full);
 	tcase_add_test(tc, ring_is_full_of_acks);
 	tcase_add_test(tc, without_memory);
