@@ -141,7 +141,7 @@ static _Noreturn void work(const struct options *o, struct shared *s, unsigned s
 		struct tally t;
 
 		if (seed > o->last || atomic_load(&s->stop))
-			_exit(0);
+			exit(0);
 		s->slots[slot].seed = seed;
 		alarm(SEED_SECONDS * 4);
 		one_seed(seed, o->verbose, &t);
