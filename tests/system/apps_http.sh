@@ -8,11 +8,12 @@ get=$builddir/clowder-get
 raw=$builddir/tests/system/apps_http_raw
 root=$tmp/root
 
-# start_http [OPTION...]: sets $server and $port
+# start_http [OPTION...]: sets $server and $port; $limit: of its pool
+limit=
 start_http() {
 	: >"$tmp/server.out"
 	: >"$tmp/server.err"
-	"$http" --port 0 --root "$root" "$@" >"$tmp/server.out" 2>"$tmp/server.err" &
+	CLOWDER_POOL_MAX_BYTES=$limit "$http" --port 0 --root "$root" "$@" >"$tmp/server.out" 2>"$tmp/server.err" &
 	server=$!
 	started="$started $server"
 	wait_for "the server listens" server_listens
@@ -214,33 +215,25 @@ turns() {
 	stop_http
 }
 
-# many SHA256 [VARIABLE=VALUE...] -- [OPTION...]: 60 clients, big.bin each twice
+# many [OPTION...]: 60 clients, big.bin each twice
 many() {
-	env=
-	while [ "$1" != -- ]; do
-		env="$env $1"
-		shift
-	done
-	shift
-	(
-		[ -z "$env" ] || export $env
-		start_http --json "$@"
-		works env -u CLOWDER_POOL_MAX_BYTES "$get" --json --count 120 --connections 60 \
-			"http://127.0.0.1:$port/big.bin"
-		"$builddir/tests/system/apps_json" requests=120 sha256="$sum" <"$tmp/works.out" ||
-			fail "$env $*: $(cat "$tmp/works.out")"
-		stop_http
-	) || exit 1
+	start_http --json "$@"
+	works "$get" --json --count 120 --connections 60 "http://127.0.0.1:$port/big.bin"
+	"$builddir/tests/system/apps_json" requests=120 sha256="$sum" <"$tmp/works.out" ||
+		fail "$*: $(cat "$tmp/works.out")"
+	stop_http
 }
 
 caches() {
 	sum=$(sha256sum <"$root/big.bin" | cut -d' ' -f1)
-	many --
+	many
 	"$builddir/tests/system/apps_json" cache_misses=6 cut=0 <"$tmp/server.out" ||
 		fail "$(cat "$tmp/server.out")"
-	many -- --cache 0
-	many -- --cache 600K
-	many CLOWDER_POOL_MAX_BYTES=10M -- --cache 600K
+	many --cache 0
+	many --cache 600K
+	limit=10M
+	many --cache 600K
+	limit=
 	"$builddir/tests/system/apps_json" answers_2xx=120 cut=0 resets=0 <"$tmp/server.out" ||
 		fail "$(cat "$tmp/server.out")"
 }
