@@ -319,6 +319,79 @@ START_TEST(test_any_addr_everywhere)
 }
 END_TEST
 
+static uint32_t send_to_port(struct net_sock *s, uint16_t port)
+{
+	struct net_addr to = bed_addr("127.0.0.1", port);
+	struct net_seg seg = bed_seg(10, 0);
+	uint32_t n = 0;
+
+	ck_assert_int_eq(net_send(s, &seg, 1, &to), 0);
+	bed_run(bed);
+	while (bed_sent(bed))
+		n++;
+	return n;
+}
+
+/* An address that both ends have is ours for what a socket of ours has bound there, and
+ * the other end's for the rest; what answers goes back to where the question came from. */
+START_TEST(test_shared_address)
+{
+	struct net_addr mine = bed_addr("127.0.0.1", 80), his = bed_addr("127.0.0.1", 81);
+	struct net_sock *a, *b, *c;
+	struct net_addr from;
+	struct net_seg seg;
+	const struct frame *f;
+
+	bed_close(bed);
+	bed = bed_open("any_addr=1");
+	a = new_socket();
+	b = new_socket();
+	c = new_socket();
+	ck_assert_int_eq(bind_to(a, "127.0.0.1", 80), 0);
+	ck_assert_int_eq(bind_to(b, "127.0.0.1", 82), 0);
+	bed_input(bed, bed_arp(NET_ARP_REQUEST, 2, "127.0.0.1", 0, "127.0.0.1"));
+	bed_expect_count(bed, ARP_CONFLICTS, 0);
+	bed_forget(bed);
+	/* ours */
+	ck_assert_uint_eq(send_to_port(b, 80), 0);
+	bed_expect_datagram(a, 10, 0);
+	/* his */
+	seg = bed_seg(10, 0);
+	ck_assert_int_eq(net_send(b, &seg, 1, &his), 0);
+	bed_run(bed);
+	f = bed_sent(bed);
+	ck_assert_ptr_nonnull(f);
+	ck_assert(!memcmp(frame_eth(f)->dst, bed_mac(2), 6));
+	ck_assert_uint_eq(frame_ip(f)->src, bed_v4("127.0.0.1"));
+	ck_assert_uint_eq(frame_ip(f)->dst, bed_v4("127.0.0.1"));
+	/* from him; and nobody is at our port 99: he is told, not we */
+	bed_input(bed, bed_udp("127.0.0.1", 81, "127.0.0.1", 80, NULL, 20));
+	ck_assert_int_eq(net_recv(a, &seg, &from), 0);
+	ck_assert_uint_eq(from.port, his.port);
+	bed_put(&seg);
+	bed_input(bed, bed_udp("127.0.0.1", 81, "127.0.0.1", 99, NULL, 20));
+	f = bed_sent(bed);
+	ck_assert_ptr_nonnull(f);
+	ck_assert_uint_eq(frame_ip(f)->proto, NET_IPPROTO_ICMP);
+	/* a socket that comes later has what is sent from then on */
+	ck_assert_int_eq(bind_to(c, "127.0.0.1", 81), 0);
+	bed_forget(bed);
+	ck_assert_uint_eq(send_to_port(b, 81), 0);
+	bed_expect_datagram(c, 10, 0);
+	net_close(c, false);
+	ck_assert_uint_eq(send_to_port(b, 81), 1);
+	/* alone, all is ours */
+	net_link_lost(bed->stack, ECONNRESET);
+	c = new_socket();
+	ck_assert_int_eq(net_connect(c, &mine), 0);
+	ck_assert_int_eq(net_connect(c, &his), 0);
+	seg = bed_seg(10, 0);
+	ck_assert_int_eq(net_send(c, &seg, 1, NULL), 0);
+	bed_pass(bed, BED_MS);
+	ck_assert_int_eq(net_error(c), ECONNREFUSED);
+}
+END_TEST
+
 Suite *net_port_suite(void)
 {
 	Suite *s = suite_create("net_port");
@@ -336,6 +409,7 @@ Suite *net_port_suite(void)
 	tcase_add_test(t, test_pick);
 	tcase_add_test(t, test_any_addr);
 	tcase_add_test(t, test_any_addr_everywhere);
+	tcase_add_test(t, test_shared_address);
 	suite_add_tcase(s, t);
 	return s;
 }
