@@ -23,12 +23,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#define N_FDS 24			/* that its start may need at a time */
 #define MAX_ARGS 64
 #define DRAIN_PATIENCE (200 * NSEC_PER_MSEC)
 #define BURST_PATIENCE (10 * NSEC_PER_SEC) /* a driver that logs in a burst waits for us */
@@ -361,6 +363,23 @@ static int memory_fits(const struct libos_settings *s)
 	return EFBIG;
 }
 
+/* Out of descriptors half-way it says nothing of use, and cannot be started again. */
+static int descriptors_fit(void)
+{
+	int fds[N_FDS], n = 0, err = 0;
+
+	while (n < N_FDS && (fds[n] = eventfd(0, EFD_CLOEXEC)) >= 0)
+		n++;
+	if (n < N_FDS) {
+		err = errno;
+		log_error("catnip: DPDK takes up to %d descriptors (ulimit -n): %s", N_FDS,
+			  strerror(err));
+	}
+	while (n-- > 0)
+		close(fds[n]);
+	return err;
+}
+
 /* A wrong argument prints a page of usage, and a lack of hugepages a line; what other
  * threads print meanwhile is lost. */
 static int init_quietly(int argc, char **argv)
@@ -403,6 +422,8 @@ static int start(const struct libos_settings *s, const cpu_set_t *cpus)
 		err = given_args(s, &argc, argv);
 	else
 		argc = link_args(s, own_args(s, cpus, argv), argv);
+	if (!err)
+		err = descriptors_fit();
 	if (!err && !eal.given)
 		err = memory_fits(s);
 	if (!err)
