@@ -21,7 +21,8 @@
 #define MESSAGE_MAX 512u	/* memif's are 128 bytes */
 #define CLOSE_MS 5000u
 
-/* A socket that the interrupt thread looks at. */
+/* A socket that the interrupt thread looks at. Events may come late: for a descriptor
+ * that has its number by then. */
 struct side {
 	int fd;			/* -1: none */
 	struct rte_intr_handle *handle;
@@ -65,7 +66,6 @@ static int side_open(struct side *side, int fd, rte_intr_callback_fn ready, stru
 	    !rte_intr_callback_register(side->handle, ready, r))
 		return 0;
 	rte_intr_instance_free(side->handle);
-	libos_fd_close(fd);
 	side->fd = -1;
 	return ENOMEM;
 }
@@ -101,8 +101,14 @@ static void call_end(struct relay *r)
 		side_close(&r->driver, from_driver, r);
 }
 
-/* One message, with the descriptor it may carry. false: there is no more. */
-static bool pass_on(int from, int to)
+enum passed {
+	PASSED_NOTHING,		/* there is none: an event of who had its number before */
+	PASSED_ONE,
+	PASSED_END,		/* one of the two has gone */
+};
+
+/* One message, with the descriptor it may carry. */
+static enum passed pass_on(int from, int to)
 {
 	union {
 		struct cmsghdr align;
@@ -117,7 +123,7 @@ static bool pass_on(int from, int to)
 	int fd = -1;
 
 	if (n <= 0)
-		return n < 0 && (errno == EAGAIN || errno == EINTR);
+		return n < 0 && (errno == EAGAIN || errno == EINTR) ? PASSED_NOTHING : PASSED_END;
 	c = CMSG_FIRSTHDR(&msg);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
@@ -135,30 +141,42 @@ static bool pass_on(int from, int to)
 	n = sendmsg(to, &msg, MSG_NOSIGNAL);
 	if (fd >= 0)
 		close(fd);
-	return n >= 0;
+	return n < 0 ? PASSED_END : PASSED_ONE;
 }
 
 static void from_caller(void *arg)
 {
 	struct relay *r = arg;
 
-	if (r->caller.fd >= 0 && !pass_on(r->caller.fd, r->driver.fd))
+	if (r->caller.fd >= 0 && pass_on(r->caller.fd, r->driver.fd) == PASSED_END)
 		call_end(r);
 }
 
-/* The greeting comes first, whoever is still there to hear it. */
+/* The greeting, for a caller who did not stay to hear it. */
+static void hear(struct relay *r)
+{
+	char greeting[MESSAGE_MAX];
+
+	if (recv(r->driver.fd, greeting, sizeof(greeting), MSG_DONTWAIT) < 0 && errno == EAGAIN)
+		return;
+	r->greeted = true;
+	call_end(r);
+}
+
 static void from_driver(void *arg)
 {
 	struct relay *r = arg;
-	bool alone = r->caller.fd < 0;
-	char greeting[MESSAGE_MAX];
+	enum passed passed;
 
 	if (r->driver.fd < 0)
 		return;
-	r->greeted = true;
-	if (alone && recv(r->driver.fd, greeting, sizeof(greeting), MSG_DONTWAIT) < 0)
-		log_debug("catnip: a memif's greeting: %s", strerror(errno));
-	if (alone || !pass_on(r->driver.fd, r->caller.fd))
+	if (r->caller.fd < 0) {
+		hear(r);
+		return;
+	}
+	passed = pass_on(r->driver.fd, r->caller.fd);
+	r->greeted |= passed != PASSED_NOTHING;
+	if (passed == PASSED_END)
 		call_end(r);
 }
 
@@ -184,11 +202,11 @@ static void admit(struct relay *r, int fd)
 	}
 	r->greeted = false;
 	if (side_open(&r->driver, to, from_driver, r)) {
-		libos_fd_close(fd);
+		libos_fd_close(fd); /* the driver's stays open: it is not greeted yet */
 		return;
 	}
 	if (side_open(&r->caller, fd, from_caller, r))
-		call_end(r);
+		libos_fd_close(fd);
 }
 
 static void knock(void *arg)
@@ -233,9 +251,11 @@ int relay_open(int dir, const char *public, const char *private, struct relay **
 	err = listen_at(dir, public, &fd);
 	if (!err)
 		err = side_open(&r->listener, fd, knock, r);
-	if (err)
+	if (err) {
+		libos_fd_close(fd);
 		free(r);
-	else
+	}
+	if (!err)
 		*relay_out = r;
 	return err;
 }
