@@ -111,12 +111,13 @@ void net_arp_input(struct net_stack *stack, const uint8_t *data, uint32_t len)
 		stack->count[NET_C_ARP_BAD]++;
 		return;
 	}
+	if (!memcmp(arp->sha, stack->dev->mac, 6))
+		return;	/* our own, back again; the address may be ours no more */
 	sender = net_ip4(arp->spa);
 	target = net_ip4(arp->tpa);
 	asks_us = arp->op == __builtin_bswap16(NET_ARP_REQUEST) && net_local_has(stack, &target);
 	if (net_local_has(stack, &sender) && (!stack->config.any_addr || stack->config.link_loop)) {
-		if (memcmp(arp->sha, stack->dev->mac, 6)) /* not our own, back again */
-			conflict(stack, &sender);
+		conflict(stack, &sender);
 		return;
 	} else if (net_ip_is_unicast(stack, &sender)) {
 		net_neigh_confirm(stack, &sender, arp->sha, asks_us && is_neighbour(stack, &sender));
