@@ -426,7 +426,8 @@ static void mac_choose(struct catnip_port *port)
 	struct rte_ether_addr mac = { { 0 } };
 
 	/* A tap's is the kernel interface's, which is the other end; rings have none. */
-	if (port->link.kind == LINK_TAP || rte_eth_macaddr_get(port->id, &mac) ||
+	/* where DPDK invents them it may give processes that were forked the same */
+	if (port->link.kind == LINK_TAP || port->drv->is_private || rte_eth_macaddr_get(port->id, &mac) ||
 	    rte_is_zero_ether_addr(&mac))
 		mac_random(mac.addr_bytes);
 	memcpy(port->dev.mac, mac.addr_bytes, sizeof(port->dev.mac));

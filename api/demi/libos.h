@@ -33,8 +33,10 @@ extern "C" {
  * 0; EEXIST: this thread has one already; EINVAL: LIBOS names a backend that is
  * not in this library, or a malformed setting; ENOENT, EACCES: CONFIG_PATH
  * cannot be read; ENOTSUP: catnap.io is io_uring, which this kernel has not or
- * does not permit; ECANCELED: the process is in exit(); ENOMEM, EMFILE, EFBIG
- * (catmem: the limit on file sizes), ENOSPC and others of the system. Each failure
+ * does not permit; EBUSY: others have all that catnip.link lists; ENOSYS: with
+ * catnip, in the forked child of a process that had an instance of it; ECANCELED: the
+ * process is in exit(); ENOMEM, EMFILE, EFBIG (catmem, catnip: the limit on file
+ * sizes), ENOSPC and others of the system, as of a device. Each failure
  * prints one line on stderr that names the file, line and key, or the remedy.
  */
 DEMI_EXPORT int demi_init(const struct demi_args *args);

@@ -3,7 +3,8 @@
 # a row that was not, and one that is not in the table, are found out.
 set -eu
 check=$top_srcdir/scripts/check-errnos
-modes='catmem catnap_epoll catnap_uring catnip_memif catnip_ring'
+# catnip_ring, alone with itself, cannot provoke all of catnip's
+modes='catmem catnap_epoll catnap_uring catnip_memif'
 status=0
 # shellcheck disable=SC2086
 "$check" $modes || status=$?

@@ -705,6 +705,29 @@ START_TEST(test_data_without_descriptor)
 }
 END_TEST
 
+static void *one_too_many(void *arg)
+{
+	(void)arg;
+	expect(EBUSY, "every link taken", demi_init(NULL));
+	return NULL;
+}
+
+/* An instance takes a link for itself, and each has as many as it has ends. */
+START_TEST(test_links_taken)
+{
+	pthread_t thread;
+	struct pair p;
+
+	setenv("CLOWDER_CATNIP_LINK", "ring:only", 1);
+	conform_start();
+	pthread_create(&thread, NULL, one_too_many, NULL);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	pair_open(&p);
+	pump(p.client, p.server, 10000, 3000, 1);
+	conform_stop();
+}
+END_TEST
+
 /* Not even enough to start: an errno and a line, again and again. */
 START_TEST(test_init_without_descriptors)
 {
@@ -763,5 +786,7 @@ int main(void)
 		tcase_add_test(tc, test_refused_says_where);
 	}
 	tcase_add_test(tc, test_init_without_descriptors);
+	if (!strcmp(conform_libos(), "catnip"))
+		tcase_add_test(tc, test_links_taken);
 	return conform_main(suite);
 }
