@@ -21,8 +21,8 @@ static const struct driver drivers[] = {
 	  .max_mtu = LINK_MEMIF_ROOM - 14, .n_rx = 512, .n_tx = 512 },
 	/* The mbuf itself goes to the other port, whose thread frees it. */
 	{ .name = "net_ring", .reach = REACH_NONE, .rx_pool = true, .passes_on = true,
-	  .is_private = true, .memory = true, .mtu = 1500, .max_mtu = 9000, .n_rx = 512,
-	  .n_tx = 512 },
+	  .is_private = true, .memory = true, .room = LINK_MEMIF_ROOM, .mtu = MEMIF_MTU,
+	  .max_mtu = LINK_MEMIF_ROOM - 14, .n_rx = 512, .n_tx = 512 },
 	/* Of a chain it sends what lies behind the first segment. */
 	{ .name = "net_af_xdp", .reach = REACH_NONE, .rx_pool = true, .keeps = true,
 	  .mtu = 1500, .max_mtu = 1500, .n_rx = 2048, .n_tx = 2048 },
