@@ -280,6 +280,7 @@ START_TEST(test_nobody_answers)
 	bed_expect_count(bed, ARP_FAILED, 1);
 	bed_expect_count(bed, ARP_DROPPED, 2);
 	ck_assert_uint_eq(bed_refs(), 0);
+	ck_assert_uint_eq(list_first(&bed->stack->neigh.all, struct net_neigh, link)->n_waiting, 0);
 	ck_assert_ptr_eq(net_next_ready(bed->stack, &events), connected);
 	ck_assert_int_eq(net_error(connected), EHOSTUNREACH);
 	ck_assert_int_eq(net_error(connected), 0);

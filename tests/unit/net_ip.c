@@ -422,7 +422,8 @@ START_TEST(test_address_goes)
 	struct net_seg seg = bed_seg(10, 0);
 
 	ck_assert_int_eq(net_send(s, &seg, 1, &to), 0);
-	bed_run(bed);
+	bed_input(bed, datagram());
+	ck_assert(arrived());
 	bed_forget(bed);
 	ck_assert_int_eq(net_local_add(bed->stack, &other, 24, false), 0);
 	ck_assert_int_eq(net_local_del(bed->stack, &ip), 0);
@@ -487,6 +488,17 @@ static uint32_t join(uint32_t mtu, uint32_t *n_out)
 	ck_assert(!more);
 	return at;
 }
+
+START_TEST(test_number_of_fragments)
+{
+	ck_assert_uint_eq(net_ip_n_fragments(1500, 1480), 1);
+	ck_assert_uint_eq(net_ip_n_fragments(1500, 1481), 2);
+	ck_assert_uint_eq(net_ip_n_fragments(1500, 2960), 2);
+	ck_assert_uint_eq(net_ip_n_fragments(1500, 2961), 3);
+	ck_assert_uint_eq(net_ip_n_fragments(576, 1104), 2);
+	ck_assert_uint_eq(net_ip_n_fragments(576, 1105), 3);
+}
+END_TEST
 
 static const uint32_t lengths[] = {
 	0, 1, 1471, 1472, 1473, 1480, 1481, 2952, 2953, 2960, 4000, 9000, 65500, 65507,
@@ -678,6 +690,7 @@ Suite *net_ip_suite(void)
 	tcase_add_test(t, test_gateway);
 	tcase_add_test(t, test_address_goes);
 	tcase_add_test(t, test_identification);
+	tcase_add_test(t, test_number_of_fragments);
 	tcase_add_loop_test(t, test_fragments, 0, sizeof(lengths) / sizeof(lengths[0]));
 	tcase_add_test(t, test_path_mtu);
 	tcase_add_test(t, test_path_mtus_are_bounded);

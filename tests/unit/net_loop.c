@@ -81,6 +81,18 @@ START_TEST(test_many)
 }
 END_TEST
 
+/* Much, but not at a time. */
+START_TEST(test_much)
+{
+	for (uint32_t i = 0; i < 300; i++) {
+		ck_assert_int_eq(send_self(65507, (uint8_t)i), 0);
+		net_poll(bed->stack, bed->now);
+		bed_expect_datagram(sock, 65507, (uint8_t)i);
+	}
+	bed_expect_count(bed, NO_MEMORY, 0);
+}
+END_TEST
+
 /* As many as there may be, and then they are dropped and counted. */
 START_TEST(test_bounded)
 {
@@ -190,6 +202,7 @@ Suite *net_loop_suite(void)
 	tcase_add_loop_test(t, test_comes_back, 0, sizeof(lengths) / sizeof(lengths[0]));
 	tcase_add_test(t, test_comes_with_input);
 	tcase_add_test(t, test_many);
+	tcase_add_test(t, test_much);
 	tcase_add_test(t, test_bounded);
 	tcase_add_test(t, test_no_memory);
 	tcase_add_test(t, test_refused);

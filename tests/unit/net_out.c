@@ -79,6 +79,28 @@ START_TEST(test_device_takes_few)
 }
 END_TEST
 
+/* Places for data, and for the rest. */
+START_TEST(test_places)
+{
+	struct net_out *outs[NET_OUT_RING];
+	uint32_t n = 0;
+
+	while (n < NET_OUT_RING && (outs[n] = net_out_new(bed->stack, 8, false)))
+		n++;
+	ck_assert_uint_eq(n, NET_OUT_RING - NET_OUT_RESERVE);
+	ck_assert_uint_eq(net_outs_room(&bed->stack->out), 0);
+	bed_expect_count(bed, TX_NO_ROOM, 0);
+	while (n < NET_OUT_RING && (outs[n] = net_out_new(bed->stack, 8, true)))
+		n++;
+	ck_assert_uint_eq(n, NET_OUT_RING);
+	ck_assert_ptr_null(net_out_new(bed->stack, 8, true));
+	bed_expect_count(bed, TX_NO_ROOM, 1);
+	while (n)
+		net_out_drop(bed->stack, outs[--n]);
+	ck_assert_uint_eq(net_outs_room(&bed->stack->out), NET_OUT_RING - NET_OUT_RESERVE);
+}
+END_TEST
+
 /* What the ring keeps for itself: an answer to ARP goes out though data fills it. */
 START_TEST(test_reserve)
 {
@@ -355,6 +377,7 @@ Suite *net_out_suite(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, test_device_takes_few, 1, 40);
+	tcase_add_test(t, test_places);
 	tcase_add_test(t, test_reserve);
 	tcase_add_test(t, test_reserve_full);
 	tcase_add_test(t, test_fragments_wait);

@@ -383,6 +383,47 @@ START_TEST(test_larger_than_share)
 }
 END_TEST
 
+/* One that grows over its source's share: it goes, and only it. */
+START_TEST(test_grows_over_share)
+{
+	prepare(8000);
+	fragment_from("10.0.0.3", 7, 0, 24, true, 2048);
+	for (uint32_t at = 0; at < 8000; at += 800)
+		fragment_from("10.0.0.2", 1, at, 800, true, 2048);
+	ck_assert_uint_gt(bed_count(bed, IP_REASS_BAD), 0);
+	ck_assert_uint_le(bed->stack->reass.pinned, 65536 / 4 + 2048);
+	fragment_from("10.0.0.3", 7, 24, 36, false, 2048);
+	bed_expect_count(bed, IP_REASSEMBLED, 1);
+}
+END_TEST
+
+/* To everybody, in pieces: still to everybody. */
+START_TEST(test_broadcast)
+{
+	struct net_sock *exact = bed_udp_socket(bed, "10.0.0.1", 8);
+	struct net_seg seg;
+	struct frame *f;
+
+	for (uint16_t port = 7; port <= 8; port++) {
+		memcpy(whole, frame_l4(bed_udp("10.0.0.2", 9, "10.0.0.255", port, NULL, PAYLOAD)),
+		       NET_UDP_LEN + PAYLOAD);
+		for (uint32_t at = 0; at < 48; at += 24) {
+			f = bed_ip_packet(NET_IPPROTO_UDP, "10.0.0.2", "10.0.0.255", whole + at,
+					  at ? 36 : 24);
+			frame_ip(f)->id = htons(port);
+			frame_ip(f)->frag = htons((uint16_t)(at / 8 | (at ? 0 : NET_IP_MF)));
+			bed_fix(f);
+			memset(f->data, 0xff, 6);
+			bed_input(bed, f);
+		}
+	}
+	bed_expect_datagram(sock, PAYLOAD, 0);
+	ck_assert_int_eq(net_recv(exact, &seg, NULL), EAGAIN);
+	bed_expect_count(bed, UDP_NO_PORT, 1);
+	ck_assert_ptr_null(bed_sent(bed));
+}
+END_TEST
+
 START_TEST(test_none_allowed)
 {
 	bed_close(bed);
@@ -462,6 +503,8 @@ Suite *net_reass_suite(void)
 	tcase_add_test(t, test_number_is_bounded);
 	tcase_add_test(t, test_pieces_are_bounded);
 	tcase_add_test(t, test_larger_than_share);
+	tcase_add_test(t, test_grows_over_share);
+	tcase_add_test(t, test_broadcast);
 	tcase_add_test(t, test_none_allowed);
 	tcase_add_test(t, test_no_memory);
 	tcase_add_test(t, test_free);

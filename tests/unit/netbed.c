@@ -178,6 +178,8 @@ static void out_check(const struct bed *bed, struct frame *f, const struct net_o
 	}
 	ck_assert_uint_eq(len, out->len);
 	ck_assert_uint_eq(out->l2_len, bed->dev.ethernet ? NET_ETH_LEN : 0);
+	if (bed->dev.ethernet)
+		ck_assert(!memcmp(frame_eth(f)->src, bed->dev.mac, 6));
 	if (bed->dev.ethernet && frame_eth(f)->type != htons(NET_ETHERTYPE_IPV4))
 		return;
 	ip_check(bed, f, out);
