@@ -142,6 +142,20 @@ START_TEST(test_many_sources)
 }
 END_TEST
 
+/* Who was in order before may be ourselves now. */
+START_TEST(test_source_becomes_ours)
+{
+	struct net_ip ip = bed_ip("10.0.0.2");
+
+	bed_input(bed, datagram());
+	ck_assert(arrived());
+	ck_assert_int_eq(net_local_add(bed->stack, &ip, 24, false), 0);
+	bed_input(bed, datagram());
+	ck_assert(!arrived());
+	bed_expect_count(bed, IP_BAD_SOURCE, 1);
+}
+END_TEST
+
 START_TEST(test_all_zero)
 {
 	struct frame *f = datagram();
@@ -676,6 +690,7 @@ Suite *net_ip_suite(void)
 	tcase_add_loop_test(t, test_bad_header, 0, n_headers);
 	tcase_add_loop_test(t, test_bad_header_after_good_one, 0, n_headers);
 	tcase_add_test(t, test_many_sources);
+	tcase_add_test(t, test_source_becomes_ours);
 	tcase_add_test(t, test_all_zero);
 	tcase_add_loop_test(t, test_does_not_matter, 0, 2);
 	tcase_add_test(t, test_truncated);
