@@ -439,7 +439,7 @@ static void text_and_fin(struct tcp_conn *c, struct tcp_in *in)
 		text_out_of_order(c, in);
 	else if (in->seg.len && !text_in_order(c, in))
 		return;
-	else if (!in->seg.len && c->fin_early && c->fin_seq != c->rcv_nxt)
+	else if (!in->seg.len && in->flags & NET_TCP_FIN && c->fin_seq != c->rcv_nxt)
 		tcp_out_ack(c);
 	if (c->fin_early && c->fin_seq == c->rcv_nxt)
 		fin_arrived(c);
