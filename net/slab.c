@@ -31,11 +31,11 @@ void net_slab_fini(struct net_slab *slab)
 #ifdef CLOWDER_SANITIZED
 slow_path void *net_slab_grow(struct net_slab *slab)
 {
-	void *obj = NULL;
+	void *obj = aligned_alloc(CACHE_LINE, (slab->size + CACHE_LINE - 1) &
+						      ~(size_t)(CACHE_LINE - 1));
 
-	if (posix_memalign(&obj, CACHE_LINE, slab->size))
-		return NULL;
-	slab->n_used++;
+	if (obj)
+		slab->n_used++;
 	return obj;
 }
 

@@ -57,6 +57,7 @@ static void drop_all(struct net_stack *stack, struct list *conns)
 		if (c->state == TCPS_LISTEN)
 			free(c->listener);
 		list_del(&c->all);
+		net_timer_remove(stack, &c->timer);
 		net_slab_free(&stack->tcp.conns, c);
 	}
 }
