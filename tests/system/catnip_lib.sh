@@ -5,6 +5,10 @@ tmp=$(mktemp -d)
 CLOWDER_RUNTIME_DIR=$tmp/run
 export CLOWDER_RUNTIME_DIR
 unset CONFIG_PATH CLOWDER_PCAP CLOWDER_LOG LIBOS || :
+# libxdp's own, when a socket is closed
+echo 'leak:xsk_umem__create' >"$tmp/lsan"
+LSAN_OPTIONS=suppressions=$tmp/lsan:print_suppressions=0
+export LSAN_OPTIONS
 pids=
 EIO=5 EBUSY=16 ENODEV=19 EINVAL=22 EPERM=1
 
