@@ -105,13 +105,12 @@ static __attribute__((__noinline__)) int wait_sends(struct libos *os, demi_qresu
 static __attribute__((__noinline__)) int wait_pending(struct libos *os, demi_qresult_t *qr_out,
 						      struct libos_op *op)
 {
-	int err = 0;
+	int err;
 
 	os->n_waits++;
 	if (woken(os))
 		return call_end(os, EINTR);
-	while (op->state == LIBOS_OP_PENDING && !err)
-		err = libos_wait(os, os->ops.done_seq, TIME_NEVER);
+	err = op_wait(os, op, NULL);
 	if (likely(!err))
 		consume(op, qr_out);
 	return call_end(os, err);

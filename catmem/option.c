@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "catmem/catmem.h"
+#include "libos/option.h"
 
 #define BUF_MIN 4096
 #define BUF_MAX (1 << 30)
@@ -53,12 +54,10 @@ static uint32_t clamp(int n)
 static int set_linger(struct libos_queue *q, const void *val, socklen_t len)
 {
 	struct linger l;
+	int err = libos_opt_take_linger(&l, val, len);
 
-	if (len != sizeof(l))
-		return EINVAL;
-	memcpy(&l, val, sizeof(l));
-	if (l.l_onoff && l.l_linger < 0)
-		return EINVAL;
+	if (err)
+		return err;
 	options_of(q)->linger_s = l.l_onoff ? l.l_linger : -1;
 	return 0;
 }
@@ -66,15 +65,15 @@ static int set_linger(struct libos_queue *q, const void *val, socklen_t len)
 static int set_socket(struct libos_queue *q, int name, const void *val, socklen_t len)
 {
 	struct sock_options *o = options_of(q);
-	int n = 0;
+	int n = 0, err;
 
 	if (name == SO_LINGER)
 		return set_linger(q, val, len);
 	if (name != SO_KEEPALIVE && name != SO_REUSEADDR && name != SO_SNDBUF && name != SO_RCVBUF)
 		return ENOPROTOOPT;
-	if (len != sizeof(n))
-		return EINVAL;
-	memcpy(&n, val, sizeof(n));
+	err = libos_opt_take_int(&n, val, len);
+	if (err)
+		return err;
 	if ((name == SO_SNDBUF || name == SO_RCVBUF) && n < 0)
 		return EINVAL;
 	if (name == SO_KEEPALIVE)
@@ -102,13 +101,13 @@ static int *tcp_int(struct sock_options *o, int name)
 static int set_tcp(struct libos_queue *q, int name, const void *val, socklen_t len)
 {
 	struct sock_options *o = options_of(q);
-	int n, *field = tcp_int(o, name);
+	int n, err, *field = tcp_int(o, name);
 
 	if (q->type != LIBOS_STREAM || (!field && name != TCP_NODELAY))
 		return ENOPROTOOPT;
-	if (len != sizeof(n))
-		return EINVAL;
-	memcpy(&n, val, sizeof(n));
+	err = libos_opt_take_int(&n, val, len);
+	if (err)
+		return err;
 	if (field && (n < 1 || n > (name == TCP_KEEPCNT ? 127 : 32767)))
 		return EINVAL;
 	if (field)
@@ -125,20 +124,6 @@ int option_set(struct libos_queue *q, int level, int name, const void *val, sock
 	return level == IPPROTO_TCP ? set_tcp(q, name, val, len) : ENOTSUP;
 }
 
-static int give(const void *from, size_t size, void *val, socklen_t *len)
-{
-	if (*len < size)
-		return EINVAL;
-	memcpy(val, from, size);
-	*len = (socklen_t)size;
-	return 0;
-}
-
-static int give_int(int n, void *val, socklen_t *len)
-{
-	return give(&n, sizeof(n), val, len);
-}
-
 static int get_socket(struct libos_queue *q, int name, void *val, socklen_t *len)
 {
 	struct sock_options *o = options_of(q);
@@ -146,19 +131,19 @@ static int get_socket(struct libos_queue *q, int name, void *val, socklen_t *len
 
 	switch (name) {
 	case SO_LINGER:
-		return give(&l, sizeof(l), val, len);
+		return libos_opt_give(val, len, &l, sizeof(l));
 	case SO_KEEPALIVE:
-		return give_int(o->keepalive, val, len);
+		return libos_opt_give_int(val, len, o->keepalive);
 	case SO_REUSEADDR:
-		return give_int(o->reuseaddr, val, len);
+		return libos_opt_give_int(val, len, o->reuseaddr);
 	case SO_SNDBUF:
-		return give_int((int)*sndbuf_of(q), val, len);
+		return libos_opt_give_int(val, len, (int)*sndbuf_of(q));
 	case SO_RCVBUF:
-		return give_int((int)(rcvbuf_of(q) ? *rcvbuf_of(q) : *sndbuf_of(q)), val, len);
+		return libos_opt_give_int(val, len, (int)(rcvbuf_of(q) ? *rcvbuf_of(q) : *sndbuf_of(q)));
 	case SO_ERROR:
-		return *len < sizeof(int) ? EINVAL : give_int(take_error(q), val, len);
+		return *len < sizeof(int) ? EINVAL : libos_opt_give_int(val, len, take_error(q));
 	case SO_TYPE:
-		return give_int(q->type == LIBOS_DGRAM ? SOCK_DGRAM : SOCK_STREAM, val, len);
+		return libos_opt_give_int(val, len, q->type == LIBOS_DGRAM ? SOCK_DGRAM : SOCK_STREAM);
 	default:
 		return ENOPROTOOPT;
 	}
@@ -176,5 +161,5 @@ int option_get(struct libos_queue *q, int level, int name, void *val, socklen_t 
 	field = tcp_int(o, name);
 	if (q->type != LIBOS_STREAM || (!field && name != TCP_NODELAY))
 		return ENOPROTOOPT;
-	return give_int(field ? *field : o->nodelay, val, len);
+	return libos_opt_give_int(val, len, field ? *field : o->nodelay);
 }

@@ -10,6 +10,7 @@
 
 #include "base/compiler.h"
 #include "libos/libos.h"
+#include "libos/option.h"
 
 #define CA_NAME_MAX 16	/* TCP_CA_NAME_MAX of the kernel */
 
@@ -75,12 +76,10 @@ static int kernel_set(struct catnap_sock *s, const struct opt *opt, const void *
 static int linger_set(struct catnap_sock *s, const void *val, socklen_t len)
 {
 	struct linger l;
+	int err = libos_opt_take_linger(&l, val, len);
 
-	if (len != sizeof(l))
-		return EINVAL;
-	memcpy(&l, val, sizeof(l));
-	if (l.l_onoff && l.l_linger < 0)
-		return EINVAL;
+	if (err)
+		return err;
 	s->linger = l.l_onoff != 0;
 	s->linger_s = l.l_linger;
 	return 0;
@@ -101,11 +100,10 @@ static int sndbuf_set(struct catnap_sock *s, const struct opt *opt, int n)
 
 static int int_set(struct catnap_sock *s, const struct opt *opt, const void *val, socklen_t len)
 {
-	int n;
+	int n, err = libos_opt_take_int(&n, val, len);
 
-	if (len != sizeof(n))
-		return EINVAL;
-	memcpy(&n, val, sizeof(n));
+	if (err)
+		return err;
 	if (opt->kind == OPT_SNDBUF)
 		return sndbuf_set(s, opt, n);
 	if (opt->name == SO_RCVBUF && opt->level == SOL_SOCKET && n < 0)
@@ -154,20 +152,6 @@ int catnap_setsockopt(struct libos_queue *q, int level, int name, const void *va
 
 /* ---- getting */
 
-static int give(void *val, socklen_t *len, const void *from, socklen_t size)
-{
-	if (*len < size)
-		return EINVAL;
-	memcpy(val, from, size);
-	*len = size;
-	return 0;
-}
-
-static int give_int(void *val, socklen_t *len, int n)
-{
-	return give(val, len, &n, sizeof(n));
-}
-
 static int kernel_get(struct catnap_sock *s, const struct opt *opt, void *val, socklen_t *len,
 		      socklen_t least)
 {
@@ -194,7 +178,7 @@ static int error_get(struct catnap_sock *s, void *val, socklen_t *len)
 	}
 	err = s->so_error;
 	s->so_error = 0;
-	return give_int(val, len, err);
+	return libos_opt_give_int(val, len, err);
 }
 
 int catnap_getsockopt(struct libos_queue *q, int level, int name, void *val, socklen_t *len)
@@ -208,11 +192,11 @@ int catnap_getsockopt(struct libos_queue *q, int level, int name, void *val, soc
 		return err;
 	switch (opt->kind) {
 	case OPT_LINGER:
-		return give(val, len, &l, sizeof(l));
+		return libos_opt_give(val, len, &l, sizeof(l));
 	case OPT_REUSE:
-		return give_int(val, len, s->reuse);
+		return libos_opt_give_int(val, len, s->reuse);
 	case OPT_TYPE:
-		return give_int(val, len, q->type == LIBOS_STREAM ? SOCK_STREAM : SOCK_DGRAM);
+		return libos_opt_give_int(val, len, q->type == LIBOS_STREAM ? SOCK_STREAM : SOCK_DGRAM);
 	case OPT_ERROR:
 		return error_get(s, val, len);
 	case OPT_INFO:

@@ -179,7 +179,7 @@ void catnip_catch_up(struct catnip_ctx *cn)
 	cn->busy = true;
 }
 
-static void send_all(struct catnip_ctx *cn)
+void catnip_send_now(struct catnip_ctx *cn)
 {
 	bool all = net_is_quiet(cn->stack) || net_flush(cn->stack);
 
@@ -188,11 +188,6 @@ static void send_all(struct catnip_ctx *cn)
 	/* packets to ourselves, too, and what a call of the program has raised */
 	cn->busy = !all || net_has_unsent(cn->stack) || net_has_ready(cn->stack);
 	look_soon(cn);
-}
-
-void catnip_send_now(struct catnip_ctx *cn)
-{
-	send_all(cn);
 }
 
 static bool events_serve(struct catnip_ctx *cn)
@@ -220,7 +215,7 @@ static bool pass(struct catnip_ctx *cn, struct net_pkt *pkts, uint32_t n)
 	if (unlikely(cn->base.os->now >= cn->deadline))
 		run_timers(cn);
 	any = events_serve(cn);
-	send_all(cn);
+	catnip_send_now(cn);
 	return n || any;
 }
 
@@ -238,7 +233,7 @@ static bool poll(struct libos_ctx *ctx, uint64_t now)
 
 static void flush(struct libos_ctx *ctx)
 {
-	send_all(ctx_of(ctx));
+	catnip_send_now(ctx_of(ctx));
 }
 
 /* ---- sleeping */

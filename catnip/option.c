@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "libos/option.h"
+
 #define CA_NAME_MAX 16
 
 enum opt_kind {
@@ -75,22 +77,19 @@ static int linger_set(struct catnip_queue *s, const struct opt *opt, const void 
 		      socklen_t len)
 {
 	struct linger l;
+	int err = libos_opt_take_linger(&l, val, len);
 
-	if (len != sizeof(l))
-		return EINVAL;
-	memcpy(&l, val, sizeof(l));
-	if (l.l_onoff && l.l_linger < 0)
-		return EINVAL;
+	if (err)
+		return err;
 	return net_set(s, opt, l.l_onoff ? l.l_linger : -1);
 }
 
 static int int_set(struct catnip_queue *s, const struct opt *opt, const void *val, socklen_t len)
 {
-	int n;
+	int n, err = libos_opt_take_int(&n, val, len);
 
-	if (len != sizeof(n))
-		return EINVAL;
-	memcpy(&n, val, sizeof(n));
+	if (err)
+		return err;
 	if (opt->kind == OPT_BOOL)
 		n = n != 0;
 	if (opt->kind == OPT_BUF && n < 0)
@@ -140,20 +139,6 @@ int catnip_setsockopt(struct libos_queue *q, int level, int name, const void *va
 
 /* ---- getting */
 
-static int give(void *val, socklen_t *len, const void *from, socklen_t size)
-{
-	if (*len < size)
-		return EINVAL;
-	memcpy(val, from, size);
-	*len = size;
-	return 0;
-}
-
-static int give_int(void *val, socklen_t *len, int n)
-{
-	return give(val, len, &n, sizeof(n));
-}
-
 static int64_t net_get_or(const struct catnip_queue *s, const struct opt *opt, int64_t none)
 {
 	int64_t value;
@@ -167,7 +152,7 @@ static int linger_get(const struct catnip_queue *s, const struct opt *opt, void 
 	int64_t n = net_get_or(s, opt, -1);
 	struct linger l = { n >= 0, n >= 0 ? (int)n : 0 };
 
-	return give(val, len, &l, sizeof(l));
+	return libos_opt_give(val, len, &l, sizeof(l));
 }
 
 /* As much of it as there is room for, as the kernel does; and as much as every
@@ -208,7 +193,7 @@ static int error_get(struct catnip_queue *s, void *val, socklen_t *len)
 	s->so_error = 0;
 	if (!err && s->q.type == LIBOS_DGRAM)
 		err = net_error(s->sock);
-	return give_int(val, len, err);
+	return libos_opt_give_int(val, len, err);
 }
 
 int catnip_getsockopt(struct libos_queue *q, int level, int name, void *val, socklen_t *len)
@@ -223,7 +208,7 @@ int catnip_getsockopt(struct libos_queue *q, int level, int name, void *val, soc
 	case OPT_LINGER:
 		return linger_get(s, opt, val, len);
 	case OPT_TYPE:
-		return give_int(val, len, q->type == LIBOS_STREAM ? SOCK_STREAM : SOCK_DGRAM);
+		return libos_opt_give_int(val, len, q->type == LIBOS_STREAM ? SOCK_STREAM : SOCK_DGRAM);
 	case OPT_ERROR:
 		return error_get(s, val, len);
 	case OPT_INFO:
@@ -233,7 +218,7 @@ int catnip_getsockopt(struct libos_queue *q, int level, int name, void *val, soc
 	case OPT_BOOL:
 	case OPT_INT:
 	case OPT_BUF:
-		return give_int(val, len, (int)net_get_or(s, opt, 0));
+		return libos_opt_give_int(val, len, (int)net_get_or(s, opt, 0));
 	}
 	return ENOPROTOOPT;
 }
