@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -76,17 +77,28 @@ static bool is_answered(const struct demi_conns_header *h, uint32_t asked)
 	return (int32_t)(__atomic_load_n(&h->answered, __ATOMIC_ACQUIRE) - asked) >= 0;
 }
 
-static bool ask(struct table *t)
+/* Its owner holds the lock as long as it lives. */
+static bool is_left(int fd)
+{
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0)
+		return false;
+	flock(fd, LOCK_UN);
+	return true;
+}
+
+static enum stat_conns_age ask(struct table *t, int fd)
 {
 	const struct timespec ts = {0, 5000000};
 	uint32_t asked = __atomic_add_fetch(&t->header->asked, 1, __ATOMIC_RELAXED);
 
 	for (int i = 0; i < LOOKS; i++) {
 		if (is_answered(t->header, asked))
-			return true;
+			return STAT_CONNS_NEW;
+		if (is_left(fd))
+			return STAT_CONNS_LEFT;
 		nanosleep(&ts, NULL);
 	}
-	return is_answered(t->header, asked);
+	return is_answered(t->header, asked) ? STAT_CONNS_NEW : STAT_CONNS_OLD;
 }
 
 /* Text in it may be anything. */
@@ -152,7 +164,7 @@ static const char *read_fd(struct stat_conns *c, int fd, uint32_t pid, uint32_t 
 		if (why)
 			return why;
 		if (!asked)
-			c->answered = ask(&t);
+			c->age = ask(&t, fd);
 		asked = true;
 		how = copy(c, &t, pid, instance, &why);
 		table_unmap(&t);
@@ -161,6 +173,15 @@ static const char *read_fd(struct stat_conns *c, int fd, uint32_t pid, uint32_t 
 		why = "it is written again and again";
 	}
 	return why;
+}
+
+/* Whether an instance whose counters were there has them no more. */
+static bool has_ended(uint32_t pid, uint32_t instance)
+{
+	char path[4096 + 64];
+
+	snprintf(path, sizeof(path), "%s/%u.%u", stat_dir_path(), pid, instance);
+	return access(path, F_OK) < 0;
 }
 
 bool stat_conns_read(struct stat_conns *c, uint32_t pid, uint32_t instance)
@@ -172,8 +193,10 @@ bool stat_conns_read(struct stat_conns *c, uint32_t pid, uint32_t instance)
 	*c = (struct stat_conns){0};
 	snprintf(path, sizeof(path), "%s/../conns/%u.%u", stat_dir_path(), pid, instance);
 	fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
+	if (fd < 0 && errno == ENOENT) {
+		c->age = has_ended(pid, instance) ? STAT_CONNS_LEFT : STAT_CONNS_OLD;
 		return false;
+	}
 	why = fd < 0 ? strerror(errno) : read_fd(c, fd, pid, instance);
 	if (fd >= 0)
 		close(fd);

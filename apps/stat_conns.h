@@ -10,15 +10,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum stat_conns_age {
+	STAT_CONNS_NEW,		/* the program has just filled it */
+	STAT_CONNS_OLD,		/* from an earlier time: it makes no calls */
+	STAT_CONNS_LEFT,	/* ... and it has ended since */
+};
+
 struct stat_conns {
 	struct demi_conn_entry *entries;
 	uint32_t n;
 	uint32_t n_conns;	/* that there are; more than n: the table is full */
-	bool answered;		/* else it is from an earlier time */
+	enum stat_conns_age age;
 };
 
 /* false: the instance has none, which it says in one line on stderr if it is not
- * simply that its backend keeps no such table. */
+ * simply that its backend keeps no such table, or that it has ended (LEFT). */
 bool stat_conns_read(struct stat_conns *c, uint32_t pid, uint32_t instance);
 void stat_conns_free(struct stat_conns *c);
 

@@ -103,8 +103,10 @@ static void print_table(const struct stat_conns *c)
 		print_conn(&c->entries[i]);
 	if (c->n_conns > c->n)
 		printf("  and %" PRIu32 " more\n", c->n_conns - c->n);
-	if (!c->answered)
+	if (c->age == STAT_CONNS_OLD)
 		puts("  (of an earlier time: the program makes no calls now)");
+	if (c->age == STAT_CONNS_LEFT)
+		puts("  (of an earlier time: the program has ended)");
 }
 
 void stat_print_conns(const struct stat_set *set)
@@ -115,7 +117,7 @@ void stat_print_conns(const struct stat_set *set)
 
 		print_heading(s);
 		if (!stat_conns_read(&c, s->pid, s->instance)) {
-			puts("  has no TCP of its own");
+			puts(c.age == STAT_CONNS_LEFT ? "  has ended" : "  has no TCP of its own");
 			continue;
 		}
 		print_table(&c);
@@ -161,7 +163,7 @@ static void add_conns(json_t *obj, const struct stat_snapshot *s)
 			fail("no memory");
 	set_key(obj, "connections", list);
 	set_key(obj, "connections_total", json_integer((json_int_t)c.n_conns));
-	set_key(obj, "connections_answered", json_boolean(c.answered));
+	set_key(obj, "connections_answered", json_boolean(c.age == STAT_CONNS_NEW));
 	stat_conns_free(&c);
 }
 

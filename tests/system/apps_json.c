@@ -1,6 +1,7 @@
 /*
  * apps_json KEY[=VALUE] ...: exit 0 if stdin is one line with one JSON object that
- * has all those keys, the ones with a value as that number or text.
+ * has all those keys, the ones with a value as that number, text or truth. a/1/b is
+ * the key b in the second of the list a.
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -14,7 +15,17 @@ static bool is_value(const json_t *value, const char *want)
 {
 	if (json_is_string(value))
 		return strcmp(json_string_value(value), want) == 0;
+	if (json_is_boolean(value))
+		return strcmp(json_is_true(value) ? "true" : "false", want) == 0;
 	return json_is_number(value) && json_number_value(value) == atof(want);
+}
+
+static const json_t *find(const json_t *value, char *path)
+{
+	for (char *key = strtok(path, "/"); key && value; key = strtok(NULL, "/"))
+		value = json_is_array(value) ? json_array_get(value, strtoul(key, NULL, 10))
+					     : json_object_get(value, key);
+	return value;
 }
 
 static int check(const json_t *obj, const char *arg)
@@ -25,9 +36,9 @@ static int check(const json_t *obj, const char *arg)
 	const json_t *value;
 
 	snprintf(key, sizeof(key), "%.*s", (int)len, arg);
-	value = json_object_get(obj, key);
+	value = find(obj, key);
 	if (!value) {
-		fprintf(stderr, "no key %s\n", key);
+		fprintf(stderr, "no key %.*s\n", (int)len, arg);
 		return 1;
 	}
 	if (equals && !is_value(value, equals + 1)) {
