@@ -114,11 +114,12 @@ static slow_path int push_other(struct libos *os, demi_qtoken_t *qt_out, int qd,
 }
 
 /* Nothing was taken: it is as if it had not been called. */
-static slow_path int push_failed(struct libos *os, struct libos_op *op, int err)
+static slow_path int push_failed(struct libos *os, struct libos_op *op, const struct libos_io *io,
+				 int err)
 {
 	os->n_pushes--;
-	os->push_bytes -= op->value.io.total;
-	libos_buf_put(op->value.io.seg[0].buf);
+	os->push_bytes -= io->total;
+	libos_io_put(io);
 	libos_op_abandon(op);
 	return call_end(os, err);
 }
@@ -128,22 +129,21 @@ static inline int push_buf(struct libos *os, demi_qtoken_t *qt_out, struct libos
 			   const demi_sgarray_t *sga, struct libos_buf *buf,
 			   const struct sockaddr_in *to)
 {
-	struct libos_io *io;
 	struct libos_op *op;
+	struct libos_io io;
 	int err;
 
 	libos_buf_get(buf);
 	op = libos_op_new(os, q, DEMI_OPC_PUSH);
-	io = &op->value.io;
-	io->n = 1;
-	io->seg[0].buf = buf;
-	io->seg[0].addr = sga->sga_segs[0].sgaseg_buf;
-	io->seg[0].len = io->total = sga->sga_segs[0].sgaseg_len;
+	io.n = 1;
+	io.seg[0].buf = buf;
+	io.seg[0].addr = sga->sga_segs[0].sgaseg_buf;
+	io.seg[0].len = io.total = sga->sga_segs[0].sgaseg_len;
 	os->n_pushes++;
-	os->push_bytes += io->total;
-	err = q->be->push(q, op, io, to);
+	os->push_bytes += io.total;
+	err = q->be->push(q, op, &io, to);
 	if (unlikely(err))
-		return push_failed(os, op, err);
+		return push_failed(os, op, &io, err);
 	*qt_out = op->token;
 	return call_end(os, 0);
 }
@@ -342,7 +342,6 @@ static int do_cancel(struct libos *os, demi_qtoken_t qt)
 {
 	struct libos_op *op = libos_op_find(&os->ops, qt);
 	struct libos_queue *q;
-	struct libos_io io;
 
 	if (!op)
 		return EINVAL;
@@ -351,10 +350,9 @@ static int do_cancel(struct libos *os, demi_qtoken_t qt)
 		return 0;
 	if (q->connect == op)
 		q->connect = NULL;
-	io = op->value.io;
 	libos_op_fail(op, ECANCELED);
 	if (op->opcode == DEMI_OPC_PUSH)
-		libos_io_put(&io);
+		libos_io_put(&libos_op_push(op)->io);
 	return 0;
 }
 

@@ -112,7 +112,7 @@ static slow_path int push_other(struct conn *conn, struct libos_op *op, const st
 		return push_to_nobody(conn, op, io);
 	if (list_empty(&q->pushes) && !window_full(conn))
 		return conn_take(conn, op, io);
-	op->value.io = *io;
+	libos_op_push(op)->io = *io;
 	list_add_tail(&q->pushes, &op->link);
 	if (!conn->need_sent) {
 		conn->need_sent = conn->need_owed = true;
@@ -150,7 +150,7 @@ static void pushes_take(struct conn *conn)
 {
 	while (!list_empty(&conn->q.pushes) && !window_full(conn)) {
 		struct libos_op *op = list_first(&conn->q.pushes, struct libos_op, link);
-		struct libos_io io = op->value.io;
+		struct libos_io io = libos_op_push(op)->io;
 		int err;
 
 		list_del(&op->link);

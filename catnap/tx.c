@@ -106,7 +106,7 @@ int catnap_tx_queue(struct catnap_sock *s, struct libos_op *op, const struct lib
 		t->addr = *to;
 		list_add_tail(&s->to, &t->link);
 	}
-	op->value.io = *io;
+	libos_op_push(op)->io = *io;
 	list_add_tail(&s->q.pushes, &op->link);
 	catnap_ctx(s)->count[CATNAP_C_PUSHES_HELD]++;
 	return 0;
@@ -117,7 +117,7 @@ static void tx_promote(struct catnap_sock *s)
 {
 	while (!list_empty(&s->q.pushes) && s->unsent < s->tx_limit) {
 		struct libos_op *op = list_first(&s->q.pushes, struct libos_op, link);
-		struct libos_io io = op->value.io;
+		struct libos_io io = libos_op_push(op)->io;
 		struct sockaddr_in to;
 		bool has_to;
 

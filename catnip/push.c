@@ -80,12 +80,11 @@ static int dgram_send(struct catnip_queue *s, const struct libos_io *io,
 	return err;
 }
 
-/* It waits, and op->value.io keeps what it is to send. */
+/* It waits, and keeps what it is to send. */
 static void hold(struct catnip_queue *s, struct libos_op *op, const struct libos_io *io)
 {
 	catnip_ctx(s)->count[CATNIP_C_PUSHES_HELD]++;
-	if (&op->value.io != io)
-		op->value.io = *io;
+	libos_op_push(op)->io = *io;
 	list_add_tail(&s->q.pushes, &op->link);
 }
 
@@ -157,7 +156,7 @@ int catnip_push(struct libos_queue *q, struct libos_op *op, const struct libos_i
 /* One that waited. EAGAIN: it goes on waiting. */
 static int send_waiting(struct catnip_queue *s, struct libos_op *op)
 {
-	struct libos_io io = op->value.io;
+	struct libos_io io = libos_op_push(op)->io;
 	struct net_seg segs[DEMI_SGARRAY_MAXSIZE];
 	int err;
 

@@ -67,7 +67,7 @@ struct libos_backend {
 	 * Stream: all of io, in order. Datagram: one, to `to` or, if NULL, to the
 	 * peer. push and pop leave errno alone. On 0 the references in io are the
 	 * backend's. A push that has to
-	 * wait keeps io in op->value.io and op on q->pushes.
+	 * wait keeps io in libos_op_push(op) and op on q->pushes.
 	 */
 	int (*push)(struct libos_queue *q, struct libos_op *op, const struct libos_io *io,
 		    const struct sockaddr_in *to);

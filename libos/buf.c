@@ -317,7 +317,7 @@ uint64_t libos_pool_held(const struct libos_pool *pool, uint32_t origin, uint32_
 /* A multi-segment pop: the buffers that its first bytes list. */
 static void chain_put(struct libos_buf *chain)
 {
-	struct libos_buf **bufs = (struct libos_buf **)(void *)chain->base;
+	struct libos_buf **bufs = ((struct libos_chain *)(void *)chain->base)->bufs;
 
 	for (; *bufs; bufs++) {
 		(*bufs)->app--;

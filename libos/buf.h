@@ -119,6 +119,13 @@ struct libos_io {
 	struct libos_seg seg[DEMI_SGARRAY_MAXSIZE];
 };
 
+/* What lies in a buffer that is CHAIN: the others, up to a NULL, and what they are to
+ * the program until it has been told. */
+struct libos_chain {
+	struct libos_buf *bufs[DEMI_SGARRAY_MAXSIZE + 1];
+	demi_sgaseg_t segs[DEMI_SGARRAY_MAXSIZE];
+};
+
 void libos_pool_init(struct libos_pool *pool, struct libos *os,
 		     const struct libos_mem_ops *mem, void *mem_arg);
 /* Unmaps everything, held or not. */

@@ -244,20 +244,23 @@ static inline void libos_op_free(struct libos *os, struct libos_op *op)
 
 /* Field by field, in the widths in which they were just written: a wider load
  * would have to wait for the stores. */
-static inline void libos_sga_give(demi_sgarray_t *to, const demi_sgarray_t *from)
+static inline void libos_op_give_sga(const struct libos_op *op, demi_sgarray_t *to)
 {
 	const uint32_t rest = offsetof(demi_sgarray_t, sga_segs[1]);
 	const uint32_t addr = offsetof(demi_sgarray_t, sga_addr);
+	const struct libos_chain *list = op->value.pop.base;
 
-	to->sga_buf = from->sga_buf;
-	to->sga_numsegs = from->sga_numsegs;
-	to->sga_segs[0].sgaseg_buf = from->sga_segs[0].sgaseg_buf;
-	to->sga_segs[0].sgaseg_len = from->sga_segs[0].sgaseg_len;
-	if (likely(from->sga_numsegs == 1))
-		__builtin_memset((char *)to + rest, 0, addr - rest);
-	else
-		__builtin_memcpy((char *)to + rest, (const char *)from + rest, addr - rest);
-	to->sga_addr = from->sga_addr;
+	to->sga_buf = op->value.pop.base;
+	to->sga_addr = op->value.pop.from;
+	if (unlikely(op->n_chained)) {
+		to->sga_numsegs = op->n_chained;
+		__builtin_memcpy(to->sga_segs, list->segs, sizeof(list->segs));
+		return;
+	}
+	to->sga_numsegs = 1;
+	to->sga_segs[0].sgaseg_buf = op->value.pop.addr;
+	to->sga_segs[0].sgaseg_len = op->len;
+	__builtin_memset((char *)to + rest, 0, addr - rest);
 }
 
 /* Writes the result of an operation that succeeded, and frees its slot. */
@@ -269,7 +272,7 @@ static inline void libos_op_consume(struct libos *os, struct libos_op *op,
 	qr_out->qr_qt = op->token;
 	qr_out->qr_ret = 0;
 	if (op->opcode == DEMI_OPC_POP) {
-		libos_sga_give(&qr_out->qr_value.sga, &op->value.sga);
+		libos_op_give_sga(op, &qr_out->qr_value.sga);
 	} else {
 		__builtin_memset(&qr_out->qr_value, 0, sizeof(qr_out->qr_value));
 		if (unlikely(op->opcode == DEMI_OPC_ACCEPT))

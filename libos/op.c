@@ -35,8 +35,8 @@ static int chunk_add(struct libos *os)
 {
 	struct libos_ops *ops = &os->ops;
 	uint32_t n = ops->n_chunks;
+	struct libos_op_chunk *chunk;
 	struct libos_op **chunks;
-	struct libos_op *chunk;
 	uint64_t first;
 
 	if (n == MAX_CHUNKS)
@@ -45,17 +45,21 @@ static int chunk_add(struct libos *os)
 	if (!chunks)
 		return ENOMEM;
 	ops->chunks = chunks;
-	chunk = calloc(LIBOS_OP_CHUNK, sizeof(*chunk));
+	chunk = aligned_alloc(CACHE_LINE, (sizeof(*chunk) + CACHE_LINE - 1) &
+						  ~(size_t)(CACHE_LINE - 1));
 	if (!chunk)
 		return ENOMEM;
-	chunks[n] = chunk;
+	memset(chunk->ops, 0, sizeof(chunk->ops));
+	chunks[n] = chunk->ops;
 	ops->n_chunks = n + 1;
 	first = (uint64_t)atomic_fetch_add(&next_generation, UINT32_C(0x9e3779b9)) << 32;
 	for (uint32_t i = LIBOS_OP_CHUNK; i-- > 0;) {
-		chunk[i].os = os;
-		chunk[i].token = first | (ops->n_slots + i + 1);
-		chunk[i].next_free = ops->free;
-		ops->free = &chunk[i];
+		struct libos_op *op = &chunk->ops[i];
+
+		op->os = os;
+		op->token = first | (ops->n_slots + i + 1);
+		op->next_free = ops->free;
+		ops->free = op;
 	}
 	ops->n_slots += LIBOS_OP_CHUNK;
 	return 0;
@@ -123,7 +127,7 @@ static void hold_buffers(struct libos_op *op, const struct libos_io *io)
 	list_init(&op->link);
 	for (uint32_t i = 0; i < io->n; i++) {
 		struct libos_buf *buf = io->seg[i].buf;
-		struct libos_op_hold *hold = &op->holds[i];
+		struct libos_op_hold *hold = &libos_op_push(op)->holds[i];
 
 		if (buf->refs <= buf->app)
 			continue;
@@ -157,7 +161,6 @@ void libos_op_popped(struct libos_op *op, struct libos_buf *buf, void *addr, uin
 		     const struct sockaddr_in *from)
 {
 	struct libos *os = op->os;
-	demi_sgarray_t *sga = &op->value.sga;
 
 	if (unlikely(!buf)) {
 		buf = os->eof;
@@ -166,14 +169,13 @@ void libos_op_popped(struct libos_op *op, struct libos_buf *buf, void *addr, uin
 		len = 0;
 	}
 	buf->app++;
-	sga->sga_buf = buf->base;
-	sga->sga_numsegs = 1;
-	sga->sga_segs[0].sgaseg_buf = addr;
-	sga->sga_segs[0].sgaseg_len = len;
+	op->len = len;
+	op->value.pop.base = buf->base;
+	op->value.pop.addr = addr;
 	if (from)
-		sga->sga_addr = *from;
+		op->value.pop.from = *from;
 	else
-		memset(&sga->sga_addr, 0, sizeof(sga->sga_addr));
+		memset(&op->value.pop.from, 0, sizeof(op->value.pop.from));
 	os->count[LIBOS_C_POPS]++;
 	os->count[LIBOS_C_POP_BYTES] += len;
 	if (unlikely(os->debug_buffers))
@@ -185,27 +187,28 @@ void libos_op_popped(struct libos_op *op, struct libos_buf *buf, void *addr, uin
 bool libos_op_popped_segs(struct libos_op *op, const struct libos_io *io)
 {
 	struct libos *os = op->os;
+	struct libos_chain *list;
 	struct libos_buf *chain;
-	demi_sgarray_t *sga = &op->value.sga;
 
-	chain = libos_buf_alloc(&os->pool, sizeof(struct libos_buf *) * (DEMI_SGARRAY_MAXSIZE + 1));
+	chain = libos_buf_alloc(&os->pool, sizeof(*list));
 	if (!chain)
 		return false;
 	chain->app = 1;
 	chain->flags = LIBOS_BUF_CHAIN;
-	memset(sga, 0, sizeof(*sga));
-	sga->sga_buf = chain->base;
-	sga->sga_numsegs = io->n;
+	list = (struct libos_chain *)(void *)chain->base;
+	memset(list, 0, sizeof(*list));
+	op->value.pop.base = list;
+	memset(&op->value.pop.from, 0, sizeof(op->value.pop.from));
+	op->n_chained = (uint8_t)io->n;
 	for (uint32_t i = 0; i < io->n; i++) {
 		io->seg[i].buf->app++;
-		((struct libos_buf **)(void *)chain->base)[i] = io->seg[i].buf;
-		sga->sga_segs[i].sgaseg_buf = io->seg[i].addr;
-		sga->sga_segs[i].sgaseg_len = io->seg[i].len;
+		list->bufs[i] = io->seg[i].buf;
+		list->segs[i].sgaseg_buf = io->seg[i].addr;
+		list->segs[i].sgaseg_len = io->seg[i].len;
 		if (unlikely(os->debug_buffers))
 			libos_buf_debug_popped(os, op->qd, io->seg[i].buf, io->seg[i].addr,
 					       io->seg[i].len);
 	}
-	((struct libos_buf **)(void *)chain->base)[io->n] = NULL;
 	if (unlikely(os->debug_buffers))
 		libos_buf_debug_alloced(os, chain);
 	os->count[LIBOS_C_POPS]++;

@@ -44,20 +44,38 @@ struct libos_op {
 	int32_t qd;
 	uint8_t opcode;		/* what it is, not how it ended */
 	uint8_t state;
-	uint8_t n_holds;	/* push.completes released: buffers still held */
-	uint8_t taken;		/* push: its bytes are in the send window */
 	union {
-		demi_sgarray_t sga;
+		uint8_t n_holds; /* push.completes released: buffers still held */
+		uint8_t n_chained; /* pop: segments, listed in a chain; 0: one */
+	};
+	uint8_t taken;		/* push: its bytes are in the send window */
+	uint32_t len;		/* pop: of the one segment */
+	union {
+		struct {
+			void *base;	/* what demi_sgafree() will be told */
+			void *addr;
+			struct sockaddr_in from;
+		} pop;
 		demi_accept_result_t ares;
-		struct libos_io io;	/* push, while pending */
 	} value;
-	struct libos_op_hold holds[DEMI_SGARRAY_MAXSIZE];
+};
+
+/* What only a push needs that has to wait. */
+struct libos_push {
+	struct libos_io io;	/* ... for its backend */
+	struct libos_op_hold holds[DEMI_SGARRAY_MAXSIZE]; /* ... for its buffers */
 };
 
 #define LIBOS_OP_CHUNK 256u
 
+/* The second half is memory that is not touched before a push waits. */
+struct libos_op_chunk {
+	struct libos_op ops[LIBOS_OP_CHUNK];
+	struct libos_push pushes[LIBOS_OP_CHUNK];
+};
+
 struct libos_ops {
-	struct libos_op **chunks;
+	struct libos_op **chunks; /* the ops of struct libos_op_chunk */
 	uint32_t n_chunks;
 	uint32_t n_slots;
 	struct libos_op *free;	/* LIFO: the warm slot first */
@@ -83,6 +101,13 @@ static inline struct libos_op *libos_op_find(const struct libos_ops *ops, demi_q
 		return NULL;
 	op = &ops->chunks[i / LIBOS_OP_CHUNK][i % LIBOS_OP_CHUNK];
 	return likely(op->token == qt && op->state != LIBOS_OP_FREE) ? op : NULL;
+}
+
+static inline struct libos_push *libos_op_push(struct libos_op *op)
+{
+	uint32_t i = ((uint32_t)op->token - 1) % LIBOS_OP_CHUNK;
+
+	return &container_of(op - i, struct libos_op_chunk, ops[0])->pushes[i];
 }
 
 /*

@@ -132,7 +132,7 @@ void libos_queue_fail_pushes(struct libos_queue *q, int err)
 {
 	while (!list_empty(&q->pushes)) {
 		struct libos_op *op = list_first(&q->pushes, struct libos_op, link);
-		struct libos_io io = op->value.io;
+		struct libos_io io = libos_op_push(op)->io;
 
 		libos_op_fail(op, err);
 		libos_io_put(&io);
