@@ -59,7 +59,7 @@ struct catnip_ctx {
 
 /* Where a datagram goes whose push waits in q->pushes. */
 struct catnip_to {
-	struct list link;
+	struct catnip_to *next;
 	const struct libos_op *op;
 	struct net_addr addr;
 };
@@ -75,11 +75,10 @@ struct catnip_queue {
 	bool closing;		/* net_close() has been called, and will report */
 	bool owed;		/* counted in n_owed */
 	bool has_loopback;	/* holds 127.0.0.1 */
-	int err;		/* what its connection broke with */
-	int so_error;		/* not told yet */
+	uint8_t err;		/* what its connection broke with */
+	uint8_t so_error;	/* not told yet */
 	struct libos_op *close_op;
-	struct list to;		/* struct catnip_to, of q.pushes */
-	struct sockaddr_in peer;
+	struct catnip_to *to;	/* of q.pushes, in no order */
 };
 
 extern const struct libos_backend catnip_backend;

@@ -22,29 +22,28 @@ static int to_keep(struct catnip_queue *s, const struct libos_op *op, const stru
 		return ENOMEM;
 	t->op = op;
 	t->addr = *addr;
-	list_add_tail(&s->to, &t->link);
+	t->next = s->to;
+	s->to = t;
 	return 0;
 }
 
-static struct catnip_to *to_find(struct catnip_queue *s, const struct libos_op *op)
+/* What points to the one of op, or to any; NULL: there is none. */
+static struct catnip_to **to_find(struct catnip_queue *s, const struct libos_op *op)
 {
-	struct list *pos, *tmp;
-
-	list_for_each_safe(pos, tmp, &s->to) {
-		struct catnip_to *t = container_of(pos, struct catnip_to, link);
-
-		if (!op || t->op == op)
-			return t;
-	}
+	for (struct catnip_to **link = &s->to; *link; link = &(*link)->next)
+		if (!op || (*link)->op == op)
+			return link;
 	return NULL;
 }
 
 void catnip_to_drop(struct catnip_queue *s, const struct libos_op *op)
 {
-	struct catnip_to *t;
+	struct catnip_to **link;
 
-	while ((t = to_find(s, op))) {
-		list_del(&t->link);
+	while ((link = to_find(s, op))) {
+		struct catnip_to *t = *link;
+
+		*link = t->next;
 		free(t);
 	}
 }
@@ -98,13 +97,13 @@ static int dgram_push(struct catnip_queue *s, struct libos_op *op, const struct 
 		return EMSGSIZE;
 	if (to)
 		addr = catnip_addr(to);
-	else
-		addr = catnip_addr(&s->peer); /* another connect does not change it */
 	if (likely(list_empty(&s->q.pushes)))
 		err = dgram_send(s, io, to ? &addr : NULL);
 	if (unlikely(err == EMSGSIZE))
 		return err;
 	if (unlikely(err == EAGAIN)) {
+		if (!to) /* another connect does not change it */
+			net_peer(s->sock, &addr);
 		err = to_keep(s, op, &addr);
 		if (!err)
 			hold(s, op, io);
@@ -161,7 +160,7 @@ static int send_waiting(struct catnip_queue *s, struct libos_op *op)
 	int err;
 
 	if (s->q.type == LIBOS_DGRAM)
-		err = dgram_send(s, &io, &to_find(s, op)->addr);
+		err = dgram_send(s, &io, &(*to_find(s, op))->addr);
 	else
 		err = net_send(s->sock, segs, segs_of(&io, segs), NULL);
 	if (err == EAGAIN)

@@ -78,7 +78,6 @@ struct catnip_queue *catnip_queue_alloc(struct catnip_ctx *cn, enum libos_queue_
 		return NULL;
 	}
 	libos_queue_init(&s->q, &cn->base, type);
-	list_init(&s->to);
 	return s;
 }
 
@@ -183,11 +182,15 @@ int catnip_getsockname(struct libos_queue *q, struct sockaddr_in *addr_out)
 int catnip_getpeername(struct libos_queue *q, struct sockaddr_in *addr_out)
 {
 	struct catnip_queue *s = catnip_queue(q);
+	struct net_addr addr;
+	int err;
 
 	if (q->type == LIBOS_DGRAM ? !q->has_peer : q->state != LIBOS_CONNECTED)
 		return ENOTCONN;
-	*addr_out = s->peer;
-	return 0;
+	err = net_peer(s->sock, &addr);
+	if (!err)
+		*addr_out = catnip_sin(&addr);
+	return err;
 }
 
 /* ---- what the program holds is charged to the queue that it came from */
@@ -244,7 +247,7 @@ static void popped(struct catnip_queue *s, struct libos_op *op, const struct net
 /* Memory to list several segments is there, so that the list cannot fail later. */
 static bool may_list(struct libos *os)
 {
-	struct libos_buf *buf = libos_buf_alloc(&os->pool, sizeof(buf) * (DEMI_SGARRAY_MAXSIZE + 1));
+	struct libos_buf *buf = libos_buf_alloc(&os->pool, sizeof(struct libos_chain));
 
 	if (buf)
 		libos_buf_put(buf);
@@ -372,7 +375,7 @@ static void closed_events(struct catnip_queue *s, uint32_t events)
 		return;
 	}
 	if (events & NET_FAILED) {
-		s->err = net_error(s->sock);
+		s->err = (uint8_t)net_error(s->sock);
 		libos_queue_fail_pushes(&s->q, s->err);
 		close_end(s, s->err);
 	} else if (events & NET_WRITABLE) {
@@ -471,7 +474,7 @@ static void failed(struct catnip_queue *s)
 	}
 	if (s->q.type == LIBOS_DGRAM)
 		return;
-	s->err = s->so_error = err;
+	s->err = s->so_error = (uint8_t)err;
 	catnip_ctx(s)->count[CATNIP_C_RESETS]++;
 	libos_queue_fail_pushes(&s->q, err);
 	pop_more(s);

@@ -3,7 +3,6 @@
 #include "catnip/catnip.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* How connections begin, and who a datagram queue speaks to. */
 
@@ -23,21 +22,20 @@ int catnip_listen(struct libos_queue *q, int backlog)
 /* ---- accept */
 
 /* EAGAIN: none has come. Without memory for its queue a connection stays where it is. */
-static int accept_one(struct catnip_queue *l, struct catnip_queue **s_out)
+static int accept_one(struct catnip_queue *l, struct catnip_queue **s_out,
+		      struct net_addr *peer_out)
 {
 	struct catnip_ctx *cn = catnip_ctx(l);
 	struct catnip_queue *s = catnip_queue_alloc(cn, LIBOS_STREAM);
-	struct net_addr peer;
 	int err;
 
 	if (!s)
 		return ENOMEM;
-	err = net_accept(l->sock, s, &s->sock, &peer);
+	err = net_accept(l->sock, s, &s->sock, peer_out);
 	if (err) {
 		catnip_queue_free(s);
 		return err;
 	}
-	s->peer = catnip_sin(&peer);
 	s->q.state = LIBOS_CONNECTED;
 	err = libos_queue_open(cn->base.os, &s->q);
 	if (err) {
@@ -51,19 +49,21 @@ static int accept_one(struct catnip_queue *l, struct catnip_queue **s_out)
 
 void catnip_accept_more(struct catnip_queue *l)
 {
+	struct sockaddr_in sin;
 	struct catnip_queue *s;
+	struct net_addr peer;
 	int err;
 
 	while (!list_empty(&l->q.waiting)) {
-		err = accept_one(l, &s);
+		err = accept_one(l, &s, &peer);
 		if (err == EAGAIN)
 			return;
 		if (err) { /* nothing would wake those left behind */
 			libos_queue_fail_waiting(&l->q, err);
 			return;
 		}
-		libos_op_accepted(list_first(&l->q.waiting, struct libos_op, link), &s->q,
-				  &s->peer);
+		sin = catnip_sin(&peer);
+		libos_op_accepted(list_first(&l->q.waiting, struct libos_op, link), &s->q, &sin);
 	}
 }
 
@@ -90,10 +90,8 @@ void catnip_connect_end(struct catnip_queue *s, int err)
 
 	s->q.connect = NULL;
 	s->q.state = LIBOS_CONNECTED;
-	if (err) {
+	if (err)
 		s->q.state = net_name(s->sock, &addr) ? LIBOS_NEW : LIBOS_BOUND;
-		memset(&s->peer, 0, sizeof(s->peer));
-	}
 	if (op && err)
 		libos_op_fail(op, err);
 	else if (op)
@@ -102,15 +100,12 @@ void catnip_connect_end(struct catnip_queue *s, int err)
 
 static int dgram_connect(struct catnip_queue *s, struct libos_op *op, const struct net_addr *peer)
 {
-	struct net_addr to;
 	int err = net_connect(s->sock, peer);
 
 	if (err) {
 		libos_op_fail(op, err);
 		return 0;
 	}
-	if (!net_peer(s->sock, &to))
-		s->peer = catnip_sin(&to);
 	s->q.has_peer = true;
 	s->q.state = LIBOS_BOUND;
 	libos_op_done(op);
@@ -128,7 +123,6 @@ int catnip_connect(struct libos_queue *q, struct libos_op *op, const struct sock
 		return dgram_connect(s, op, &peer);
 	s->err = s->so_error = 0;
 	err = net_connect(s->sock, &peer);
-	s->peer = *addr;
 	q->connect = op;
 	q->state = LIBOS_CONNECTING;
 	if (err)

@@ -84,12 +84,12 @@ static int grow(struct libos_queues *t)
 }
 
 /* The next descriptor whose slot is free: those of long-lived queues are
- * stepped over, and at most half of the slots are taken. */
+ * stepped over, and at most three quarters of the slots are taken. */
 int libos_queues_add(struct libos_queues *t, struct libos_queue *q)
 {
 	int err;
 
-	if (t->n >= (t->mask + 1) / 2) {
+	if (t->n >= (t->mask + 1) / 4 * 3) {
 		err = grow(t);
 		if (err)
 			return err;

@@ -40,9 +40,9 @@ struct libos_queue {
 	int32_t qd;		/* -1 once closed, or not yet in the table */
 	uint8_t type;
 	uint8_t state;
-	bool has_peer;		/* DGRAM: connect has given it one */
-	bool wr_shut;		/* SHUT_WR was called: push is EPIPE */
-	bool pop_segs;		/* DEMI_POP_SEGS */
+	bool has_peer : 1;	/* DGRAM: connect has given it one */
+	bool wr_shut : 1;	/* SHUT_WR was called: push is EPIPE */
+	bool pop_segs : 1;	/* DEMI_POP_SEGS */
 	const struct libos_backend *be;
 	struct libos_ctx *ctx;
 	struct list waiting;	/* pending pops, or accepts when LISTENING, FIFO */

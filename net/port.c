@@ -13,10 +13,10 @@
 /* One that somebody uses. */
 struct net_port {
 	struct net_port *next;	/* of its hash chain */
+	struct net_sock *socks;	/* bound ones, by port_next */
+	uint32_t n_held;	/* connections without a bound socket */
 	uint16_t port;		/* as on the wire */
 	uint8_t type;		/* enum net_type */
-	uint32_t n_held;	/* connections without a bound socket */
-	struct net_sock *socks;	/* bound ones, by port_next */
 };
 
 int net_ports_init(struct net_stack *stack)
