@@ -496,11 +496,14 @@ static const struct sha_row shas[] = {
 
 START_TEST(hashes_are_right)
 {
-	const struct sha_row *row = &shas[_i];
+	const struct sha_row *row = &shas[_i / 2];
 	char hash[SHA256_TEXT];
 	struct sha256 sha;
 
-	sha256_begin(&sha);
+	if (_i % 2)
+		sha256_begin_plain(&sha);
+	else
+		sha256_begin(&sha);
 	for (unsigned i = 0; i < row->repeat; i++)
 		sha256_add(&sha, row->bytes, strlen(row->bytes));
 	sha256_end(&sha, hash);
@@ -533,7 +536,7 @@ int main(void)
 	tcase_add_loop_test(client, responses_end_where_they_say, 0, ROWS(responses));
 	tcase_add_test(client, a_response_cut_short_is_noticed);
 	tcase_add_test(client, a_head_request_has_no_body);
-	tcase_add_loop_test(client, hashes_are_right, 0, ROWS(shas));
+	tcase_add_loop_test(client, hashes_are_right, 0, 2 * ROWS(shas));
 	suite_add_tcase(suite, server);
 	suite_add_tcase(suite, client);
 	srunner_run_all(runner, CK_ENV);
