@@ -55,7 +55,7 @@ static int push(struct conn *conn, const demi_sgarray_t *sga, size_t len)
 	err = demi_push(&qt, conn->qd, &part);
 	if (err)
 		return err;
-	peer_flow_sent(&conn->flow, len);
+	peer_flow_sent(&conn->flow, part.sga_segs[0].sgaseg_buf, len);
 	conn->writing = true;
 	return 0;
 }
@@ -253,19 +253,34 @@ static void transfer_open(const struct peer_args *args, uint32_t i)
 		peer_fail("connect: %s", strerrorname_np(err));
 }
 
+/* What is wrong with one of them, its pop tells, too. */
+static void release(void)
+{
+	for (uint32_t qd = 0; qd <= last_qd; qd++) {
+		if (!by_qd[qd])
+			continue;
+		by_qd[qd]->flow.held = false;
+		(void)send_some(by_qd[qd]);
+	}
+}
+
 static void transfer_result(struct peer_progress *p, demi_qresult_t *qr)
 {
 	struct conn *conn = conn_of(qr);
 	uint64_t before, after;
+	bool fresh;
 	int err;
 
 	if (!conn)
 		return;
 	before = conn->flow.in + conn->flow.out;
+	fresh = conn->flow.held && !conn->flow.in;
 	err = on_result(conn, qr);
 	after = conn->flow.in + conn->flow.out;
 	if (after > before)
 		peer_progress_add(p, after - before);
+	if (fresh && conn->flow.in && peer_progress_begun(p))
+		release();
 	if (peer_flow_done(&conn->flow)) {
 		p->done++;
 		drop(conn);

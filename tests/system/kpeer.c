@@ -93,7 +93,7 @@ static ssize_t send_some(int ep, struct conn *conn)
 		n = send(conn->fd, chunk, len, MSG_NOSIGNAL);
 		if (n < 0)
 			break;
-		peer_flow_sent(&conn->flow, (size_t)n);
+		peer_flow_sent(&conn->flow, chunk, (size_t)n);
 		total += n;
 	}
 	if (n < 0 && errno != EAGAIN)
@@ -185,14 +185,26 @@ static void transfer_open(const struct peer_args *args, int ep, struct conn *con
 	conn->open = true;
 }
 
-static void transfer_event(struct peer_progress *p, int ep, struct conn *conn, uint32_t events)
+static void release(int ep, struct conn *conns, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		conns[i].flow.held = false;
+		watch(ep, &conns[i], EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+	}
+}
+
+static void transfer_event(struct peer_progress *p, int ep, struct conn *conns,
+			   struct conn *conn, uint32_t events)
 {
 	uint64_t before = conn->flow.in + conn->flow.out;
+	bool fresh = conn->flow.held && !conn->flow.in;
 
 	if ((events & ~(uint32_t)EPOLLOUT && take_some(conn) < 0) || send_some(ep, conn) < 0)
 		peer_fail("lost: %s", errno ? strerrorname_np(errno) : "ended early");
 	if (conn->flow.in + conn->flow.out > before)
 		peer_progress_add(p, conn->flow.in + conn->flow.out - before);
+	if (fresh && conn->flow.in && peer_progress_begun(p))
+		release(ep, conns, p->args->connections);
 	if (!peer_flow_done(&conn->flow))
 		return;
 	close(conn->fd);
@@ -217,7 +229,7 @@ static void transfer(const struct peer_args *args)
 		int n = epoll_wait(ep, evs, BATCH, 100);
 
 		for (int i = 0; i < n; i++)
-			transfer_event(&p, ep, evs[i].data.ptr, evs[i].events);
+			transfer_event(&p, ep, conns, evs[i].data.ptr, evs[i].events);
 		peer_progress_check(&p);
 	}
 	close(ep);

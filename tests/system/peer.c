@@ -47,8 +47,11 @@ static bool check(uint64_t seed, uint64_t at, const uint8_t *in, size_t len)
 	while (len > 0) {
 		uint64_t word = word_at(seed, i++);
 		size_t n = WORD - skip < len ? WORD - skip : len;
+		/* of one length, it is no call */
+		bool same = n == WORD ? memcmp(in, &word, WORD) == 0
+				      : memcmp(in, (uint8_t *)&word + skip, n) == 0;
 
-		if (memcmp(in, (uint8_t *)&word + skip, n) != 0)
+		if (!same)
 			return false;
 		in += n;
 		len -= n;
@@ -71,13 +74,15 @@ static void set_lengths(struct peer_flow *flow)
 
 	flow->out_len = flow->server ? get : put;
 	flow->in_len = flow->server ? put : get;
-	flow->receipt = put;
+	sha256_begin(&flow->out_sha);
+	sha256_begin(&flow->in_sha);
 }
 
 void peer_flow_client(struct peer_flow *flow, enum peer_op op, uint64_t seed, uint64_t len)
 {
 	*flow = (struct peer_flow){.header = {.op = op, .seed = seed, .len = len}};
 	memcpy(flow->header.magic, magic, sizeof(magic));
+	flow->held = op == PEER_BOTH;
 	set_lengths(flow);
 }
 
@@ -94,9 +99,26 @@ static size_t peek_bytes(const void *from, size_t size, uint32_t at, void *buf, 
 	return n;
 }
 
-size_t peer_flow_peek(const struct peer_flow *flow, void *buf, size_t room)
+static bool receipt_is_due(const struct peer_flow *flow)
 {
-	uint64_t left = flow->out_len - flow->out;
+	return flow->server && flow->n_header == sizeof(flow->header) &&
+	       flow->in == flow->in_len && flow->out == flow->out_len;
+}
+
+/* Once all has passed. */
+static struct peer_receipt receipt_make(struct peer_flow *flow)
+{
+	struct peer_receipt r = {.in = flow->server ? flow->in : flow->out};
+
+	sha256_end(&flow->in_sha, flow->server ? r.in_hash : r.out_hash);
+	sha256_end(&flow->out_sha, flow->server ? r.out_hash : r.in_hash);
+	return r;
+}
+
+size_t peer_flow_peek(struct peer_flow *flow, void *buf, size_t room)
+{
+	uint64_t end = flow->held ? flow->out_len / 2 : flow->out_len;
+	uint64_t left = end - flow->out;
 
 	if (!flow->server && flow->n_header < sizeof(flow->header))
 		return peek_bytes(&flow->header, sizeof(flow->header), flow->n_header, buf, room);
@@ -106,20 +128,23 @@ size_t peer_flow_peek(const struct peer_flow *flow, void *buf, size_t room)
 		fill(out_seed(flow), flow->out, buf, n);
 		return n;
 	}
-	if (flow->server && flow->n_header == sizeof(flow->header) && flow->in == flow->in_len)
-		return peek_bytes(&flow->receipt, sizeof(flow->receipt), flow->n_receipt, buf,
-				  room);
-	return 0;
+	if (flow->held || !receipt_is_due(flow))
+		return 0;
+	if (!flow->receipt.in_hash[0])
+		flow->receipt = receipt_make(flow);
+	return peek_bytes(&flow->receipt, sizeof(flow->receipt), flow->n_receipt, buf, room);
 }
 
-void peer_flow_sent(struct peer_flow *flow, size_t n)
+void peer_flow_sent(struct peer_flow *flow, const void *bytes, size_t n)
 {
-	if (!flow->server && flow->n_header < sizeof(flow->header))
+	if (!flow->server && flow->n_header < sizeof(flow->header)) {
 		flow->n_header += (uint32_t)n;
-	else if (flow->out < flow->out_len)
+	} else if (flow->out < flow->out_len) {
+		sha256_add(&flow->out_sha, bytes, n);
 		flow->out += n;
-	else
+	} else {
 		flow->n_receipt += (uint32_t)n;
+	}
 }
 
 /* How many of the bytes went into it. */
@@ -139,6 +164,20 @@ static const char *take_header(struct peer_flow *flow)
 		return "not a header";
 	set_lengths(flow);
 	return NULL;
+}
+
+/* What the server says came and was sent is what we sent and what came. */
+static const char *check_receipt(struct peer_flow *flow)
+{
+	struct peer_receipt ours;
+
+	if (flow->in < flow->in_len || flow->out < flow->out_len)
+		return "a receipt too early";
+	ours = receipt_make(flow);
+	if (flow->receipt.in != ours.in || strcmp(flow->receipt.in_hash, ours.in_hash) != 0)
+		return "what the server got has another hash";
+	return strcmp(flow->receipt.out_hash, ours.out_hash) != 0 ?
+	       "what the server sent has another hash" : NULL;
 }
 
 const char *peer_flow_take(struct peer_flow *flow, const void *data, size_t len)
@@ -161,15 +200,16 @@ const char *peer_flow_take(struct peer_flow *flow, const void *data, size_t len)
 
 		if (!check(~out_seed(flow), flow->in, bytes, n))
 			why = "bytes that are not those that were sent";
+		sha256_add(&flow->in_sha, bytes, n);
 		flow->in += n;
 		bytes += n;
 		len -= n;
 	}
 	if (!why && len > 0 && !flow->server) {
-		len -= take_bytes(&flow->receipt_in, sizeof(flow->receipt_in), &flow->n_receipt,
-				  bytes, len);
-		if (flow->n_receipt == sizeof(flow->receipt) && flow->receipt_in != flow->receipt)
-			why = "a wrong receipt";
+		len -= take_bytes(&flow->receipt, sizeof(flow->receipt), &flow->n_receipt, bytes,
+				  len);
+		if (flow->n_receipt == sizeof(flow->receipt))
+			why = check_receipt(flow);
 	}
 	return !why && len > 0 ? "more bytes than there should be" : why;
 }
@@ -239,6 +279,16 @@ void peer_progress_add(struct peer_progress *p, uint64_t bytes)
 	fflush(stdout);
 }
 
+bool peer_progress_begun(struct peer_progress *p)
+{
+	p->begun++;
+	if (p->begun < p->args->connections)
+		return false;
+	printf("all %u at once\n", p->begun);
+	fflush(stdout);
+	return true;
+}
+
 void peer_progress_check(const struct peer_progress *p)
 {
 	if (peer_now() > p->moved_ns + p->args->stall_ns)
@@ -250,6 +300,6 @@ void peer_progress_end(const struct peer_progress *p, const char *extra)
 {
 	double seconds = (double)(peer_now() - p->began) / 1e9;
 
-	printf("%u connections, %" PRIu64 " bytes in %.2f s, %.1f MB/s%s\n", p->args->connections,
+	printf("%u connections, %" PRIu64 " bytes with the same hashes in %.2f s, %.1f MB/s%s\n", p->args->connections,
 	       p->total, seconds, (double)p->total / seconds / 1e6, extra);
 }
