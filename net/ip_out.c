@@ -204,7 +204,7 @@ static slow_path int output_slow(struct net_stack *stack, struct net_path *path,
 		return 0;
 	}
 	if (!stack->dev->ethernet || path->self) {
-		net_ip_send(stack, out, path->self ? stack->dev->mac : NULL);
+		net_ip_send(stack, out, stack->dev->ethernet ? stack->dev->mac : NULL);
 		return 0;
 	}
 	path->neigh = net_path_hop(stack, path, &hop) ? NULL : net_neigh_find(stack, &hop);

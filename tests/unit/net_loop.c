@@ -193,6 +193,31 @@ START_TEST(test_link_loop)
 }
 END_TEST
 
+/* Without Ethernet it goes out bare, too. */
+START_TEST(test_link_loop_bare)
+{
+	const struct frame *f;
+	struct frame back;
+	uint8_t data[2000];
+
+	bed_close(bed);
+	bed = bed_prepare();
+	bed->dev.ethernet = false;
+	bed_start(bed, "link_loop=1", 1);
+	sock = bed_udp_socket(bed, "10.0.0.1", 7);
+	ck_assert_int_eq(send_self(100, 9), 0);
+	bed_run(bed);
+	f = bed_sent(bed);
+	ck_assert_ptr_nonnull(f);
+	ck_assert_uint_eq(f->len, 128);
+	ck_assert_uint_eq(f->data[0], 0x45);
+	back = (struct frame){ .data = data, .len = f->len };
+	memcpy(data, f->data, f->len);
+	bed_input(bed, &back);
+	bed_expect_datagram(sock, 100, 9);
+}
+END_TEST
+
 Suite *net_loop_suite(void)
 {
 	Suite *s = suite_create("net_loop");
@@ -210,6 +235,7 @@ Suite *net_loop_suite(void)
 	tcase_add_test(t, test_spoofed);
 	tcase_add_test(t, test_free);
 	tcase_add_test(t, test_link_loop);
+	tcase_add_test(t, test_link_loop_bare);
 	suite_add_tcase(s, t);
 	return s;
 }
