@@ -182,7 +182,8 @@ int net_accept(struct net_sock *s, void *user, struct net_sock **sock_out,
 /*
  * TCP: 0, then NET_CONNECTED or NET_FAILED (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH,
  * ENETUNREACH...); net_connect_cancel() goes back to before it, and so does a
- * failure: the socket is as new (bound, if it was) and may be tried again.
+ * failure, but for what net_error() says of it: the socket is as new (bound, if it
+ * was) and may be tried again.
  * UDP: the peer, at once; again for another. ENETUNREACH: no route. EADDRNOTAVAIL:
  * no free port. EADDRINUSE: the same four-tuple exists.
  */

@@ -158,6 +158,7 @@ void net_tcp_connect_cancel(struct net_sock *s)
 	if (c->in_flow && c->state != TCPS_SYN_SENT)
 		tcp_out_reset(c);
 	tcp_conn_renew(c);
+	c->error = 0;
 	s->events = 0;
 	list_del(&s->ready);
 }

@@ -248,6 +248,19 @@ START_TEST(refused)
 }
 END_TEST
 
+/* What is taken back has not failed, even if it just has. */
+START_TEST(failed_and_cancelled)
+{
+	struct tbed *b = connecting("");
+
+	tbed_give(b, .flags = RST | ACK, .seq = 0, .ack = b->iss + 1);
+	net_connect_cancel(b->s);
+	ck_assert_uint_eq(tbed_events(b, b->s), 0);
+	ck_assert_int_eq(net_error(b->s), 0);
+	tbed_free(b);
+}
+END_TEST
+
 /* 1 s, doubled each time; an ICMP error on the way says why in the end. */
 START_TEST(syn_times_out)
 {
@@ -593,6 +606,7 @@ Suite *tcp_open_suite(void)
 	tcase_add_test(tc, no_mss_option);
 	tcase_add_loop_test(tc, simultaneous_open, 0, 4);
 	tcase_add_loop_test(tc, refused, 0, TBED_SEQS);
+	tcase_add_test(tc, failed_and_cancelled);
 	tcase_add_test(tc, syn_times_out);
 	tcase_add_test(tc, syn_was_lost);
 	tcase_add_test(tc, backlog);
