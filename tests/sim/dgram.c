@@ -8,6 +8,7 @@
 
 #include "base/compiler.h"
 #include "base/time.h"
+#include "tests/sim/ask.h"
 #include "tests/sim/host.h"
 #include "tests/sim/mem.h"
 #include "tests/sim/wire.h"
@@ -136,9 +137,15 @@ static void answer(struct dgram_end *e, const struct net_seg *seg, const struct 
 /* true: there was one. */
 static bool receive(struct dgram_end *e)
 {
-	struct net_seg seg;
+	bool peeks = rnd_one_in(&e->d->rnd, 4);
+	struct net_seg seg, peeked;
 	struct net_addr from;
+	int peek_err = peeks ? net_peek(e->sock, &peeked, NULL) : 0;
 	int err = net_recv(e->sock, &seg, &from);
+
+	if (peeks && (err != peek_err || (!err && peeked.mem != seg.mem)))
+		world_fail(e->d->w, "h%u: peek %d, recv %d of a datagram", host_of(e)->nr,
+			   peek_err, err);
 
 	if (err == EAGAIN)
 		return false;
@@ -274,6 +281,8 @@ static void step(struct prog *p)
 		send_all(e);
 	if (e->sock)
 		receive_all(e);
+	if (e->sock && !e->d->w->heap_fail && rnd_one_in(&e->d->rnd, 16))
+		ask_udp(host_of(e), e->sock, &e->d->rnd);
 }
 
 static void event(struct prog *p, struct net_sock *s, uint32_t events)
@@ -302,14 +311,17 @@ static void gone(struct prog *p)
 static void open_rx(struct dgram_end *e)
 {
 	struct dgram *d = e->d;
-	struct net_addr any = { net_ip4(0), __builtin_bswap16(d->plan.port) };
+	struct net_addr addr = { net_ip4(0), __builtin_bswap16(d->plan.port) };
 	int err;
+
+	if (host_of(e)->plan.any_addr) /* it is what binds that makes it ours */
+		addr = to_addr(d);
 
 	do {
 		err = net_socket(host_of(e)->stack, NET_UDP, &e->prog, &e->sock);
 		if (err)
 			continue;
-		err = net_bind(e->sock, &any);
+		err = net_bind(e->sock, &addr);
 		if (err)
 			net_close(e->sock, false);
 	} while (err == ENOMEM);

@@ -169,7 +169,7 @@ static void take(struct end *e, const struct net_seg *seg)
 	if (!seg->mem->refs || seg->data < seg->mem->data ||
 	    seg->data + seg->len > seg->mem->data + seg->mem->size)
 		world_fail(e->w, "h%d: popped what is not there", who(e));
-	if (e->conn) {
+	if (e->conn && e->conn->flow->plan.kind != FLOW_STRANGE) {
 		good = stream_check(e->conn->stream[!e->side], e->popped, seg->data, seg->len);
 		if (good < seg->len)
 			world_fail(e->w, "h%d: byte %llu of the %s's stream is wrong", who(e),
@@ -497,8 +497,16 @@ static void sleep_on(struct end *e)
 		prog_wake(&e->prog, e->held[e->held_first].until);
 }
 
+/* Now and then somebody asks, and nothing comes of it. */
+static void ask(struct end *e)
+{
+	if (rnd_one_in(&e->ask_rnd, 32))
+		ask_tcp(e->prog.host, e->sock, &e->ask_rnd, &e->asked, e->popped);
+}
+
 static void step_open(struct end *e)
 {
+	ask(e);
 	release_due(e);
 	echo_on(e);
 	pop_all(e);
@@ -655,6 +663,7 @@ struct end *end_new(struct world *w, struct host *host, struct conn *conn, uint3
 	e->side = side;
 	e->plan = plan;
 	rnd_init(&e->rnd, seed, 20 + side);
+	rnd_init(&e->ask_rnd, seed, 30 + side);
 	e->next = w->ends;
 	w->ends = e;
 	return e;
@@ -774,6 +783,8 @@ void end_connect(struct end *e)
 	}
 	e->state = END_CONNECTING;
 	moved(e);
+	e->asked = (struct asked){ 0 };
+	ask_tcp(e->prog.host, e->sock, &e->ask_rnd, &e->asked, 0);
 	if (cancel_ns && !e->n_tries++) {
 		e->cancel_at = now_of(e) + rnd_in(&e->rnd, 0, cancel_ns);
 		prog_wake(&e->prog, e->cancel_at);

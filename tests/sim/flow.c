@@ -17,7 +17,7 @@
 #define MISTAKEN_NS (20 * NSEC_PER_SEC)
 
 const char *const flow_kind_names[FLOW_KINDS] = {
-	"polite", "rude", "refused", "nobody", "cancelled", "crossed",
+	"polite", "rude", "refused", "nobody", "cancelled", "crossed", "strange",
 };
 
 static struct host *host_at(const struct flow *f, uint32_t side)
@@ -34,6 +34,8 @@ struct net_addr conn_peer(const struct conn *c, uint32_t side)
 		addr.port = __builtin_bswap16((uint16_t)(p->port + c->nr % 16));
 	if (p->kind == FLOW_NOBODY)
 		addr.ip = net_ip4(__builtin_bswap32(wire_ip(p->server % 3, 90)));
+	else if (p->kind == FLOW_STRANGE)
+		addr.ip = net_ip4(__builtin_bswap32(c->flow->w->intruder->ip));
 	else
 		addr.ip = host_ip(host_at(c->flow, !side), side ? p->client_ip : p->server_ip);
 	return addr;
@@ -46,7 +48,7 @@ struct conn *conn_find(struct world *w, const struct host *server, uint16_t port
 		const struct flow *f = &w->flows[i];
 
 		if (f->plan.port != port || host_at(f, 1) != server ||
-		    f->plan.kind == FLOW_CROSSED)
+		    f->plan.kind == FLOW_CROSSED || f->plan.kind == FLOW_STRANGE)
 			continue;
 		for (struct conn *c = f->conns; c; c = c->next)
 			if (c->client.port == client->port && !c->over &&
@@ -147,6 +149,8 @@ static bool is_excused(const struct conn *c)
 	if (f->w->gives_up || !c->end[1] || f->w->heap_fail)
 		return true;
 	if (f->plan.kind == FLOW_CROSSED && !(c->end[0]->n_connected && c->end[1]->n_connected))
+		return true;
+	if (f->w->wire.n_lost && c->began <= wire_last_lost(f->w))
 		return true;
 	for (uint32_t side = 0; side < 2; side++) {
 		const struct host *h = host_at(f, side);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "net/net.h"
+#include "tests/sim/ask.h"
 #include "tests/sim/prog.h"
 #include "tests/sim/rnd.h"
 
@@ -27,6 +28,7 @@ enum flow_kind {
 	FLOW_NOBODY,		/* nobody has that address */
 	FLOW_CANCELLED,		/* the connect is taken back */
 	FLOW_CROSSED,		/* both connect */
+	FLOW_STRANGE,		/* to a stranger, who answers as he likes */
 	FLOW_KINDS
 };
 extern const char *const flow_kind_names[FLOW_KINDS];
@@ -124,7 +126,8 @@ struct end {
 	const struct end_plan *plan;
 	struct net_sock *sock;
 	struct net_sock *left;	/* closed, and its report is not waited for */
-	struct rnd rnd;
+	struct rnd rnd, ask_rnd;
+	struct asked asked;
 	uint64_t pushed, popped;
 	bool eof, shut, shut_rd, silent, stopped, blocked, finished;
 	int err;		/* what ended it */
@@ -175,6 +178,7 @@ uint64_t end_acts_at(const struct end *e);
 struct listener {
 	struct prog prog;
 	struct world *w;
+	struct net_ip ip;
 	uint16_t port;
 	int backlog;
 	uint64_t accept_ns;	/* between accepts, at most */
@@ -184,8 +188,9 @@ struct listener {
 	uint32_t n_accepted;
 };
 
-void listener_init(struct listener *l, struct world *w, struct host *host, uint16_t port,
-		   int backlog, uint64_t accept_ns, uint64_t seed);
+/* ip: any, or one of the host's */
+void listener_init(struct listener *l, struct world *w, struct host *host, struct net_ip ip,
+		   uint16_t port, int backlog, uint64_t accept_ns, uint64_t seed);
 /* The host lives again. */
 void listener_again(struct listener *l);
 /* For good. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "net/stack.h"
 #include "tests/sim/frame.h"
 #include "tests/sim/heap.h"
 #include "tests/sim/wire.h"
@@ -53,17 +54,30 @@ void prog_wake(struct prog *p, uint64_t at)
 
 /* ---- life */
 
+/* With any_addr the last one may be the other end's, too. */
+static uint32_t address(const struct host *h, uint32_t which)
+{
+	if (h->plan.any_addr && which == HOST_SHARED_IP)
+		return UINT32_C(0x7f000001);
+	return wire_ip(h->plan.segment, h->nr) + which * 50;
+}
+
 struct net_ip host_ip(const struct host *h, uint32_t which)
 {
-	return net_ip4(__builtin_bswap32(wire_ip(h->plan.segment, h->nr) + which * 50));
+	return net_ip4(__builtin_bswap32(address(h, which)));
 }
 
 bool host_has_ip(const struct host *h, uint32_t ip)
 {
 	for (uint32_t i = 0; i < h->plan.n_ips; i++)
-		if (wire_ip(h->plan.segment, h->nr) + i * 50 == ip)
+		if (address(h, i) == ip)
 			return true;
 	return false;
+}
+
+uint32_t host_extra_ip(const struct host *h)
+{
+	return UINT32_C(0x0a090001) + (h->nr << 8);
 }
 
 uint64_t host_now(const struct host *h)
@@ -95,7 +109,8 @@ static void configure(struct host *h)
 	struct net_ip gateway = net_ip4(__builtin_bswap32(wire_router_ip(h->plan.segment)));
 	int err;
 
-	for (uint32_t i = 0; i < h->plan.n_ips; i++) {
+	/* the others become its own when they are bound */
+	for (uint32_t i = 0; i < (h->plan.any_addr ? 1 : h->plan.n_ips); i++) {
 		struct net_ip ip = host_ip(h, i);
 
 		do
@@ -104,6 +119,8 @@ static void configure(struct host *h)
 		if (err)
 			world_fail(h->w, "h%u: net_local_add: %d", h->nr, err);
 	}
+	if (h->w->wire.is_direct)
+		return;
 	do
 		err = net_route_add(h->stack, &all, 0, h->plan.ethernet ? &gateway : NULL);
 	while (err == ENOMEM);
@@ -113,21 +130,42 @@ static void configure(struct host *h)
 		know_neighbours(h);
 }
 
+/* A secret of its own, or none. */
+static const uint8_t *key_of(const struct host *h, uint8_t key[16])
+{
+	if (h->plan.seed & 1)
+		return NULL;
+	memcpy(key, &h->plan.seed, 8);
+	memcpy(key + 8, &h->plan.clock, 8);
+	return key;
+}
+
 static void begin(struct host *h)
 {
+	uint64_t blocks = sim_heap_blocks(), nth = 0;
 	char why[NET_WHY] = "";
+	uint8_t key[16];
 	int err;
 
 	memset(h->count, 0, sizeof(h->count));
 	h->n_input = h->n_taken = 0;
-	do
-		err = net_stack_new(h->plan.config, h->plan.seed, NULL, &h->dev, h->count,
-				    host_now(h), why, &h->stack);
-	while (err == ENOMEM);
+	do {
+		if (h->plan.starves)
+			sim_heap_fail_nth(++nth);
+		err = net_stack_new(h->plan.config, h->plan.seed, key_of(h, key), &h->dev,
+				    h->count, host_now(h), why, &h->stack);
+		if (err == ENOMEM && sim_heap_blocks() != blocks)
+			world_fail(h->w, "h%u: a stack that did not begin keeps memory", h->nr);
+	} while (err == ENOMEM);
+	sim_heap_fail_nth(0);
 	if (err)
 		world_fail(h->w, "h%u: net_stack_new: %d: %s (%s)", h->nr, err, why,
 			   h->plan.config);
+	if (h->plan.iss_wraps)
+		h->stack->tcp.iss = &h->iss;
 	configure(h);
+	if (h->w->wire.is_lost)
+		net_link_lost(h->stack, ENETDOWN);
 	host_wake(h, h->w->events.now);
 }
 
@@ -218,7 +256,10 @@ void host_fini(struct host *h)
 uint64_t host_last_fault(struct host *h)
 {
 	uint64_t tx = lane_last_fault(&h->tx), rx = lane_last_fault(&h->rx);
-	uint64_t last = tx > rx ? tx : rx;
+	uint64_t last = tx > rx ? tx : rx, link = wire_last_lost(h->w);
+
+	if (link > last)
+		last = link;
 
 	if (h->last_dry > last)
 		last = h->last_dry;
@@ -232,7 +273,7 @@ void host_receive(void *arg, struct net_mem *frame)
 	struct host *h = arg;
 	bool dry = h->plan.n_dry && cuts_are_on(&h->dry, h->w->events.now);
 
-	if (!h->stack || dry || h->received_n == HOST_RX_MAX) {
+	if (!h->stack || dry || wire_has_lost(frame) || h->received_n == HOST_RX_MAX) {
 		trace_frame(h->w, (int)h->nr, "nobuf", frame->data, frame->len, h->plan.ethernet);
 		h->last_dry = h->w->events.now;
 		mem_put(frame);
@@ -326,6 +367,18 @@ static void sleep_until_due(struct host *h)
 	host_wake(h, h->w->events.now + at);
 }
 
+static void flush(struct host *h)
+{
+	bool quiet = net_is_quiet(h->stack);
+	uint64_t taken = h->n_taken;
+
+	if (!net_flush(h->stack)) {
+		host_wake(h, h->w->events.now + rnd_in(&h->rnd, 500, 20000));
+	}
+	if (quiet && h->n_taken != taken)
+		world_fail(h->w, "h%u: was quiet, and had something to send", h->nr);
+}
+
 static void pass(void *who, void *what)
 {
 	struct host *h = who;
@@ -337,6 +390,8 @@ static void pass(void *who, void *what)
 	if (!h->stack)
 		return;
 	h->n_passes++;
+	/* whatever is opened in this pass wraps before long */
+	h->iss = 0u - (1 + rnd_below(&h->rnd, 1 << 18));
 	check_same_now(h);
 	do {
 		feed(h);
@@ -346,8 +401,7 @@ static void pass(void *who, void *what)
 	tell(h);
 	run_due(h);
 	tell(h);
-	if (!net_flush(h->stack))
-		host_wake(h, h->w->events.now + rnd_in(&h->rnd, 500, 20000));
+	flush(h);
 	sleep_until_due(h);
 }
 

@@ -16,6 +16,7 @@
 
 struct world;
 
+#define HOST_SHARED_IP 2u	/* with any_addr: 127.0.0.1 */
 #define HOST_TX_MAX 256u
 #define HOST_RX_MAX 4096u
 
@@ -27,6 +28,10 @@ struct host_plan {
 	bool rx_csum;		/* the device checks checksums */
 	bool static_arp;	/* knows its neighbours without asking */
 	bool announce;
+	bool any_addr, link_loop; /* are in its config */
+	bool few_ports, few_neighs;
+	bool iss_wraps;		/* its sequence numbers begin just below 2^32 */
+	bool starves;		/* its first attempts to begin find no memory */
 	uint16_t mtu;
 	uint32_t segment;
 	uint32_t n_ips;
@@ -75,13 +80,15 @@ struct host {
 	uint64_t n_passes;
 	uint64_t same_now, n_same; /* passes without time going on */
 	uint64_t last_dry;
-	uint32_t n_socks;	/* that programs hold or have just closed */
+	uint32_t iss;
 };
 
 void host_init(struct host *h, struct world *w, uint32_t nr, const struct host_plan *plan);
 void host_fini(struct host *h);
 bool host_has_ip(const struct host *h, uint32_t ip);
 struct net_ip host_ip(const struct host *h, uint32_t which);
+/* One that it may have for a while, and that nobody knows. */
+uint32_t host_extra_ip(const struct host *h);
 uint64_t host_now(const struct host *h);
 /* A pass no later than at. */
 void host_wake(struct host *h, uint64_t at);

@@ -504,10 +504,62 @@ static void arp_back(struct intruder *x, const uint8_t *a, uint32_t len)
 	launch(x, m);
 }
 
+static struct host *host_with(struct intruder *x, uint32_t ip)
+{
+	for (uint32_t i = 0; i < x->w->n_hosts; i++) {
+		struct host *h = &x->w->hosts[i];
+
+		if (h->plan.ethernet && h->plan.segment == x->segment && host_has_ip(h, ip))
+			return h;
+	}
+	return NULL;
+}
+
+/* One of what a SYN may be answered with; the last two are as they should be. */
+static void answer_syn(struct intruder *x, struct host *h, const struct frame *f, uint32_t what)
+{
+	static const uint8_t flags[] = {
+		TCP_RST, TCP_RST | TCP_ACK, TCP_SYN | TCP_ACK, TCP_ACK, TCP_ACK | TCP_FIN, 0,
+		TCP_SYN, TCP_SYN | TCP_FIN, TCP_RST | TCP_ACK, TCP_SYN | TCP_ACK,
+	};
+	uint32_t n = rnd_one_in(&x->rnd, 3) ? rnd_below(&x->rnd, 100) : 0;
+	struct packet p = segment(x, h, f->dport, f->sport, n);
+	struct talk *t = &x->talks[rnd_below(&x->rnd, INTRUDER_TALKS)];
+	bool wrong = what == 1 || what == 2;
+	uint32_t seq = get32(p.f.l4 + 4);
+
+	put32(p.f.ip + 16, f->src);
+	put32(p.f.l4 + 8, wrong ? near(x, f->seq + 1) : f->seq + 1);
+	p.f.l4[13] = flags[what];
+	if (flags[what] & TCP_SYN && !t->used)
+		*t = (struct talk){
+			.used = true, .connected = true, .host = h->nr, .sport = f->dport,
+			.dport = f->sport, .seq = seq + 1 + n, .ack = f->seq + 1,
+		};
+	seal(x, &p);
+}
+
+/* Somebody connects: a few wrong answers, and perhaps a right one. */
+static bool greeted(struct intruder *x, const struct frame *f)
+{
+	struct host *h = host_with(x, f->src);
+	uint32_t n = rnd_below(&x->rnd, 4);
+
+	if ((f->flags & (TCP_SYN | TCP_ACK)) != TCP_SYN || f->dst != x->ip || !h)
+		return false;
+	while (n--)
+		answer_syn(x, h, f, rnd_below(&x->rnd, 8));
+	if (rnd_one_in(&x->rnd, 3))
+		answer_syn(x, h, f, 8 + rnd_below(&x->rnd, 2));
+	return true;
+}
+
 static void tcp_back(struct intruder *x, const struct frame *f)
 {
 	const uint8_t *opt = frame_tcp_opt(f, 8);
 
+	if (greeted(x, f))
+		return;
 	x->n_rst += f->flags & TCP_RST ? 1 : 0;
 	for (uint32_t i = 0; i < INTRUDER_TALKS; i++) {
 		struct talk *t = &x->talks[i];

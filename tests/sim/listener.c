@@ -81,7 +81,7 @@ static void event(struct prog *p, struct net_sock *s, uint32_t events)
 
 static void begin(struct listener *l)
 {
-	struct net_addr addr = { net_ip4(0), __builtin_bswap16(l->port) };
+	struct net_addr addr = { l->ip, __builtin_bswap16(l->port) };
 	int err;
 
 	if (!l->sock) {
@@ -115,14 +115,15 @@ static void gone(struct prog *p)
 	container_of(p, struct listener, prog)->sock = NULL;
 }
 
-void listener_init(struct listener *l, struct world *w, struct host *host, uint16_t port,
-		   int backlog, uint64_t accept_ns, uint64_t seed)
+void listener_init(struct listener *l, struct world *w, struct host *host, struct net_ip ip,
+		   uint16_t port, int backlog, uint64_t accept_ns, uint64_t seed)
 {
 	prog_init(&l->prog, host);
 	l->prog.event = event;
 	l->prog.step = step;
 	l->prog.gone = gone;
 	l->w = w;
+	l->ip = ip;
 	l->port = port;
 	l->backlog = backlog;
 	l->accept_ns = accept_ns;

@@ -145,6 +145,7 @@ struct net_mem *mem_new(struct world *w, struct host *host, enum mem_kind kind, 
 	mem->host = host;
 	mem->kind = (uint8_t)kind;
 	mem->refs = 1;
+	mem->n_lost = w->wire.n_lost;
 	mem->size = mem->len = size;
 	mem->pinned = size + 64;
 	mem->data = (uint8_t *)(mem + 1) + GUARD;

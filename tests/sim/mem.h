@@ -31,6 +31,7 @@ struct net_mem {
 	bool frozen;		/* popped: sum is of what must not change */
 	bool spoilt;		/* a link has changed a byte */
 	uint32_t refs;
+	uint32_t n_lost;	/* how often the link had been lost when it was made */
 	uint32_t size, len;	/* bytes at data; of those used */
 	uint32_t pinned;
 	uint64_t stream, offset; /* MEM_PROGRAM: what is in it */

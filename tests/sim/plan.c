@@ -33,11 +33,16 @@ enum theme {
 	THEME_RUDE,
 	THEME_DATAGRAMS,
 	THEME_STRANGER,
+	THEME_CALLS,
+	THEME_PAIR,
+	THEME_LINK,
+	THEME_SELF,
 	THEMES
 };
 static const char *const theme_names[THEMES] = {
 	"mixed", "loss", "cuts", "disorder", "tamper", "crowd", "hoard", "small", "death",
 	"no memory", "gives up", "rude", "datagrams", "stranger",
+	"calls", "pair", "link", "self",
 };
 
 const char *plan_theme(uint64_t seed)
@@ -49,6 +54,7 @@ struct maker {
 	struct rnd r;
 	struct plan *p;
 	enum theme theme;
+	bool bare;		/* the direct link has no Ethernet */
 	uint64_t cut_max;	/* ns: what every host sits out */
 	uint64_t delay_max;	/* ns, of one lane */
 	uint64_t drain_max;	/* ns, of its queue */
@@ -141,7 +147,7 @@ static void config_sizes(struct maker *m, struct host_plan *h, struct config *c)
 
 	h->rcvbuf = (uint32_t)rnd_log(&m->r, small ? 2048 : 16384, small ? 20000 : 2 << 20);
 	h->sndbuf = (uint32_t)rnd_log(&m->r, small ? 1 : 8192, small ? 8192 : 1 << 20);
-	set(c, "rcvbuf=%u sndbuf=%u", h->rcvbuf, h->sndbuf);
+	set(c, " rcvbuf=%u sndbuf=%u", h->rcvbuf, h->sndbuf);
 	if (rnd_one_in(&m->r, 5))
 		set(c, " mss=%u", (uint32_t)rnd_log(&m->r, small ? 88 : 200, h->mtu));
 	if (rnd_one_in(&m->r, 3))
@@ -158,18 +164,20 @@ static void config_sizes(struct maker *m, struct host_plan *h, struct config *c)
 		set(c, " ts_tick_us=%u", PICK(m, 1, 10, 100, 10000, 100000));
 	if (rnd_one_in(&m->r, 10))
 		set(c, " half_open=%u", 1 + rnd_below(&m->r, 8));
-	if (rnd_one_in(&m->r, 8) && m->theme != THEME_CROWD)
+	h->few_ports = rnd_one_in(&m->r, 8) && m->theme != THEME_CROWD;
+	if (h->few_ports)
 		set(c, " port_min=40000 port_max=%u", 40010 + rnd_below(&m->r, 60));
 }
 
-static void config_ip(struct maker *m, const struct host_plan *h, struct config *c)
+static void config_ip(struct maker *m, struct host_plan *h, struct config *c)
 {
 	if (rnd_one_in(&m->r, 3))
 		set(c, " arp_reachable_ms=%u arp_retry_ms=%u arp_retries=%u arp_queue=%u",
 		    (uint32_t)rnd_log(&m->r, 100, 30000),
 		    (uint32_t)rnd_log(&m->r, m->rtt_ms / 2 + 1, 1000), 3 + rnd_below(&m->r, 5), 1 + rnd_below(&m->r, 16));
 	/* static ones must leave room for the router's */
-	if (rnd_one_in(&m->r, 6) && !h->static_arp)
+	h->few_neighs = rnd_one_in(&m->r, 6) && !h->static_arp;
+	if (h->few_neighs)
 		set(c, " arp_entries=%u", 4 + rnd_below(&m->r, 4));
 	if (rnd_one_in(&m->r, 4)) {
 		set(c, " reass_bytes=%u", rnd_one_in(&m->r, 5) ? 0 :
@@ -217,6 +225,18 @@ static void make_device(struct maker *m, struct host_plan *h)
 	h->buf_size = PICK(m, 0, 512, 2048, 2048, 4096, 10000);
 }
 
+/* A link with one other end, or with none, where addresses are names. */
+static void make_direct(struct maker *m, struct host_plan *h, struct config *c)
+{
+	h->ethernet = !m->bare;
+	h->segment = m->bare ? 2 : 0;
+	h->link_loop = m->p->n_hosts == 1;
+	h->any_addr = !h->link_loop || rnd_one_in(&m->r, 2);
+	if (h->any_addr)
+		h->n_ips = 1 + rnd_below(&m->r, 3);
+	set(c, "any_addr=%d link_loop=%d", h->any_addr, h->link_loop);
+}
+
 static void make_host(struct maker *m, uint32_t nr)
 {
 	struct host_plan *h = &m->p->hosts[nr];
@@ -231,7 +251,11 @@ static void make_host(struct maker *m, uint32_t nr)
 	h->static_arp = rnd_one_in(&m->r, 4);
 	h->announce = rnd_one_in(&m->r, 2);
 	h->n_ips = 1 + rnd_below(&m->r, 2);
+	h->iss_wraps = rnd_one_in(&m->r, 4);
+	h->starves = rnd_one_in(&m->r, 8);
 	make_device(m, h);
+	if (m->p->direct)
+		make_direct(m, h, &c);
 	config_sizes(m, h, &c);
 	config_timers(m, h, &c);
 	config_ip(m, h, &c);
@@ -363,7 +387,7 @@ static void choose_hosts(struct maker *m, struct flow_plan *f, uint32_t nr)
 	f->client = nr < MAIN_FLOWS ? nr % n : rnd_below(&m->r, n);
 	do
 		f->server = rnd_below(&m->r, n);
-	while (f->server == f->client && (nr < MAIN_FLOWS || rnd_one_in(&m->r, 2)));
+	while (n > 1 && f->server == f->client && (nr < MAIN_FLOWS || rnd_one_in(&m->r, 2)));
 	f->client_ip = rnd_below(&m->r, m->p->hosts[f->client].n_ips);
 	f->server_ip = rnd_below(&m->r, m->p->hosts[f->server].n_ips);
 }
@@ -397,8 +421,18 @@ static void choose_port(struct maker *m, struct flow_plan *f)
 	uint32_t k = rnd_below(&m->r, 2);
 
 	for (uint32_t i = 0; i < p->n_listeners; i++)
-		if (p->listeners[i].host == f->server && !k--)
+		if (p->listeners[i].host == f->server && !k--) {
 			f->port = p->listeners[i].port;
+			if (p->listeners[i].ip)
+				f->server_ip = p->listeners[i].ip - 1;
+			else if (p->hosts[f->server].any_addr)
+				f->server_ip = 0; /* the others nobody may have bound */
+		}
+}
+
+static bool is_strangers(const struct maker *m, uint32_t host)
+{
+	return m->p->hosts[host].ethernet && m->p->hosts[host].segment == m->p->intruder.segment;
 }
 
 static void make_side_flow(struct maker *m, struct flow_plan *f)
@@ -420,6 +454,8 @@ static void make_side_flow(struct maker *m, struct flow_plan *f)
 	} else if (k == 10) {
 		f->kind = FLOW_CANCELLED;
 		f->cancel_ns = rnd_log(&m->r, 1, 3 * lane_of(m, f->client)->delay + 1000);
+	} else if (m->p->has_intruder && k < 15 && is_strangers(m, f->client)) {
+		f->kind = FLOW_STRANGE;
 	} else if (k == 11 && f->client != f->server) {
 		f->kind = FLOW_CROSSED;
 		f->end[0].echo = f->end[1].echo = false;
@@ -439,7 +475,7 @@ static void keep_syns(struct plan *p)
 static void make_flows(struct maker *m)
 {
 	struct plan *p = m->p;
-	uint32_t more = rnd_below(&m->r, 4);
+	uint32_t more = rnd_below(&m->r, m->theme == THEME_STRANGER ? 10 : 4);
 
 	if (m->theme == THEME_CROWD)
 		more = (uint32_t)rnd_log(&m->r, 40, 400);
@@ -476,6 +512,8 @@ static void make_listeners(struct maker *m)
 
 			p->listeners[i].host = host;
 			p->listeners[i].port = (uint16_t)(7000 + 10 * host + k);
+			if (p->hosts[host].any_addr)
+				p->listeners[i].ip = rnd_below(&m->r, p->hosts[host].n_ips + 1);
 			p->listeners[i].backlog = rnd_one_in(&m->r, 4) ?
 						  1 + (int)rnd_below(&m->r, 4) : 128;
 			if (rnd_one_in(&m->r, 4))
@@ -519,9 +557,35 @@ static void make_stranger(struct maker *m)
 {
 	struct plan *p = m->p;
 
-	p->has_intruder = often(m, THEME_STRANGER, 5);
+	p->has_intruder = often(m, THEME_STRANGER, 5) && !p->direct;
 	p->intruder.every = rnd_log(&m->r, 20 * US, 5 * MS);
 	p->intruder.n = 50 + rnd_below(&m->r, m->theme == THEME_STRANGER ? 2000 : 300);
+}
+
+/* Where memory is short a call may always say ENOMEM. */
+static void make_callers(struct maker *m)
+{
+	struct plan *p = m->p;
+
+	for (uint32_t i = 0; i < p->n_hosts; i++) {
+		struct caller_plan *c = &p->callers[i];
+
+		c->start_at = rnd_log(&m->r, 1, 300 * MS);
+		c->gap_ns = rnd_log(&m->r, 10 * US, 200 * MS);
+		if (often(m, THEME_CALLS, 3) && !p->heap_fail)
+			c->n = 5 + rnd_below(&m->r, m->theme == THEME_CALLS ? 200 : 40);
+	}
+}
+
+static void make_losses(struct maker *m)
+{
+	struct plan *p = m->p;
+
+	if (!p->direct || p->n_hosts != 2 || !often(m, THEME_LINK, 4))
+		return;
+	p->n_losses = 1 + rnd_below(&m->r, 6);
+	p->loss_every = rnd_log(&m->r, 10 * MS, 5 * SEC);
+	p->loss_ns = rnd_log(&m->r, 1 * MS, m->cut_max < 5 * SEC ? m->cut_max : 5 * SEC);
 }
 
 /* How long anything can take that goes on by itself. */
@@ -548,16 +612,24 @@ void plan_make(struct plan *p, uint64_t seed)
 	m.rtt_ms = (uint32_t)((8 * m.delay_max + 4 * m.drain_max) / MS);
 	p->n_hosts = 2 + rnd_below(&m.r, HOSTS_MOST - 1);
 	p->dumb_router = rnd_one_in(&m.r, 2);
+	p->direct = m.theme >= THEME_PAIR;
+	m.bare = rnd_one_in(&m.r, 4);
+	if (p->direct)
+		p->n_hosts = m.theme == THEME_SELF ? 1 : 2;
 	if (m.theme == THEME_NO_MEMORY)
 		p->heap_fail = (uint32_t)rnd_log(&m.r, 1000, 300000);
+	else if (m.theme == THEME_CROWD && rnd_one_in(&m.r, 4))
+		p->heap_fail = (uint32_t)rnd_log(&m.r, 1000, 30000);
 	for (uint32_t i = 0; i < p->n_hosts; i++)
 		make_host(&m, i);
 	for (uint32_t i = 0; i < p->n_hosts; i++)
 		make_cable(&m, &p->hosts[i]);
+	make_stranger(&m);
 	make_listeners(&m);
 	make_flows(&m);
 	make_dgrams(&m);
-	make_stranger(&m);
+	make_callers(&m);
+	make_losses(&m);
 	make_limits(&m);
 }
 

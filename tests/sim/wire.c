@@ -122,11 +122,36 @@ void wire_from_segment(struct world *w, uint32_t segment, struct net_mem *frame)
 	mem_put(frame);
 }
 
+uint64_t wire_last_lost(const struct world *w)
+{
+	return w->wire.is_lost ? w->events.now : w->wire.back_at;
+}
+
+bool wire_has_lost(const struct net_mem *frame)
+{
+	const struct wire *wire = &frame->world->wire;
+
+	return wire->is_lost || frame->n_lost != wire->n_lost;
+}
+
+/* What has no other end comes back. */
+static void across(struct host *h, struct net_mem *frame)
+{
+	struct world *w = h->w;
+
+	if (wire_has_lost(frame))
+		mem_put(frame);
+	else
+		lane_send(&w->hosts[w->n_hosts - 1 - h->nr].rx, frame);
+}
+
 void wire_from_host(void *arg, struct net_mem *frame)
 {
 	struct host *h = arg;
 
-	if (h->plan.ethernet)
+	if (h->w->wire.is_direct)
+		across(h, frame);
+	else if (h->plan.ethernet)
 		wire_from_segment(h->w, h->plan.segment, frame);
 	else
 		wire_route(h->w, frame);

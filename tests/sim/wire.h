@@ -18,6 +18,10 @@ struct world;
 
 struct wire {
 	bool router_is_dumb;	/* drops what it knows no host for, without ICMP */
+	bool is_direct;		/* neither switch nor router: two hosts, or one with itself */
+	bool is_lost;		/* nobody is at the other end, and both know it */
+	uint32_t n_lost;	/* times; what is on the way then is lost, too */
+	uint64_t back_at;	/* the last time */
 	uint64_t n_routed, n_unknown;
 	uint16_t id;
 };
@@ -30,6 +34,10 @@ void wire_router_mac(uint8_t mac[6], uint32_t segment);
 
 /* From a host's cable. Takes the frame over. */
 void wire_from_host(void *host, struct net_mem *frame);
+/* Until when a direct link was lost: now, if it is. 0: never. */
+uint64_t wire_last_lost(const struct world *w);
+/* Whether it has been lost since this was sent. */
+bool wire_has_lost(const struct net_mem *frame);
 /* From somebody else on a segment. */
 void wire_from_segment(struct world *w, uint32_t segment, struct net_mem *frame);
 /* An IP packet, without a link header, to whoever has its destination. */

@@ -61,6 +61,7 @@ void world_host_is_back(struct world *w, struct host *h)
 			listener_again(&w->listeners[i]);
 	for (uint32_t i = 0; i < w->n_dgrams; i++)
 		dgram_again(&w->dgrams[i], h);
+	caller_again(&w->callers[h->nr]);
 }
 
 /* ---- how it is getting on */
@@ -86,6 +87,8 @@ static void close_everything(struct world *w)
 		listener_close(&w->listeners[i]);
 	for (uint32_t i = 0; i < w->n_dgrams; i++)
 		dgram_close(&w->dgrams[i]);
+	for (uint32_t i = 0; i < w->n_hosts; i++)
+		caller_close(&w->callers[i]);
 	for (struct end *e = w->ends; e; e = e->next)
 		if (e->state != END_CLOSING)
 			end_abort(e);
@@ -183,11 +186,16 @@ static void populate(struct world *w, const struct plan *p)
 	for (uint32_t i = 0; i < p->n_hosts; i++)
 		host_init(&w->hosts[i], w, i, &p->hosts[i]);
 	for (uint32_t i = 0; i < p->n_listeners; i++) {
-		listener_init(&w->listeners[i], w, &w->hosts[p->listeners[i].host],
+		struct host *h = &w->hosts[p->listeners[i].host];
+		uint32_t ip = p->listeners[i].ip;
+
+		listener_init(&w->listeners[i], w, h, ip ? host_ip(h, ip - 1) : net_ip4(0),
 			      p->listeners[i].port, p->listeners[i].backlog,
 			      p->listeners[i].accept_ns, w->seed + i);
 		w->n_listeners++;
 	}
+	for (uint32_t i = 0; i < p->n_hosts; i++)
+		caller_init(&w->callers[i], w, &w->hosts[i], &p->callers[i], w->seed + i);
 	w->flows = zalloc(p->n_flows, sizeof(*w->flows));
 	for (uint32_t i = 0; i < p->n_flows; i++, w->n_flows++)
 		flow_init(&w->flows[i], w, i, &p->flows[i]);
@@ -211,10 +219,12 @@ static struct world *world_new(uint64_t seed, bool trace, const struct plan *p)
 	w->repeats = p->repeats;
 	w->heap_fail = p->heap_fail;
 	w->wire.router_is_dumb = p->dumb_router;
+	w->wire.is_direct = p->direct;
 	w->patience_ns = p->patience_ns;
 	w->quiet_ns = p->quiet_ns;
 	sim_heap_fail(p->heap_fail, seed);
 	populate(w, p);
+	link_init(&w->link, w, p->n_losses, p->loss_every, p->loss_ns);
 	events_add(&w->events, TICK, tick, w, NULL);
 	return w;
 }

@@ -8,12 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tests/sim/caller.h"
 #include "tests/sim/dgram.h"
 #include "tests/sim/event.h"
 #include "tests/sim/flow.h"
 #include "tests/sim/host.h"
 #include "tests/sim/intruder.h"
 #include "tests/sim/lane.h"
+#include "tests/sim/link.h"
 #include "tests/sim/mem.h"
 #include "tests/sim/monitor.h"
 #include "tests/sim/trace.h"
@@ -30,16 +32,21 @@ struct plan {
 	uint32_t heap_fail;	/* of a million allocations */
 	uint32_t tampers;	/* bits of enum tamper_kind: what a lane may do */
 	bool dumb_router;
+	bool direct;		/* no switch, no router: two hosts, or one with itself */
+	uint32_t n_losses;	/* of a direct link */
+	uint64_t loss_every, loss_ns; /* at most */
 	bool has_intruder;
 	uint64_t patience_ns;	/* who does not move for so long, without harm, is stuck */
 	uint64_t quiet_ns;	/* in which everything that is closed comes to its end */
 	struct host_plan hosts[HOSTS_MOST];
 	struct {
 		uint32_t host;
+		uint32_t ip;	/* which of its own, and 1; 0: all */
 		uint16_t port;
 		int backlog;
 		uint64_t accept_ns;
 	} listeners[LISTENERS_MOST];
+	struct caller_plan callers[HOSTS_MOST];
 	struct flow_plan *flows;
 	struct dgram_plan *dgrams;
 	struct intruder_plan intruder;
@@ -77,6 +84,8 @@ struct world {
 	struct dgram *dgrams;
 	uint32_t n_dgrams;
 	struct intruder *intruder;
+	struct caller callers[HOSTS_MOST];
+	struct link link;
 	struct end *ends;
 	bool gives_up, repeats, heap_fail;
 	uint64_t patience_ns, quiet_ns;
