@@ -311,6 +311,8 @@ static void fin_acknowledged(struct tcp_conn *c)
 		tcp_conn_raise(c, NET_ACKED);
 		return;
 	case TCPS_CLOSING:
+		if (c->ack != TCP_ACK_NONE) /* of the peer's FIN, in the same batch */
+			tcp_out_ack(c);
 		tcp_conn_set_state(c, TCPS_TIME_WAIT);
 		tcp_conn_done(c);
 		return;

@@ -47,6 +47,27 @@ START_TEST(close_delivers)
 }
 END_TEST
 
+/* Both at once: the peer's FIN and, in one batch with it, its ACK of ours. Its FIN is
+ * acknowledged none the less. */
+START_TEST(close_meets_close)
+{
+	struct tbed *b = tbed_connected("", &(struct tbed_opts){ .no_ts = true });
+
+	net_close(b->s, false);
+	b->s = NULL;
+	tbed_flush(b);
+	tbed_expect_rel(b, FIN | ACK, 1, 1, 0);
+	tbed_in_only(b, &(struct tseg){ .flags = FIN | ACK, .seq = b->irs + 1, .ack = b->iss + 1 });
+	tbed_in_only(b, &(struct tseg){ .flags = ACK, .seq = b->irs + 2, .ack = b->iss + 2 });
+	tbed_flush(b);
+	tbed_expect_rel(b, ACK, 2, 2, 0);
+	tbed_expect_nothing(b);
+	expect_gone(b);
+	ck_assert_uint_eq(b->stack->tcp.waits.flow.n, 1);
+	tbed_free(b);
+}
+END_TEST
+
 START_TEST(close_reports)
 {
 	struct tbed *b = tbed_connected("", NULL);
@@ -418,6 +439,7 @@ Suite *tcp_close_suite(void)
 	TCase *tc = tcase_create("close");
 
 	tcase_add_loop_test(tc, close_delivers, 0, TBED_SEQS);
+	tcase_add_test(tc, close_meets_close);
 	tcase_add_test(tc, close_reports);
 	tcase_add_test(tc, close_reports_failure);
 	tcase_add_test(tc, close_reports_at_once);
