@@ -37,12 +37,13 @@ enum theme {
 	THEME_PAIR,
 	THEME_LINK,
 	THEME_SELF,
+	THEME_CALM,		/* nothing at all: then nobody may do anything twice */
 	THEMES
 };
 static const char *const theme_names[THEMES] = {
 	"mixed", "loss", "cuts", "disorder", "tamper", "crowd", "hoard", "small", "death",
 	"no memory", "gives up", "rude", "datagrams", "stranger",
-	"calls", "pair", "link", "self",
+	"calls", "pair", "link", "self", "calm",
 };
 
 const char *plan_theme(uint64_t seed)
@@ -237,6 +238,21 @@ static void make_direct(struct maker *m, struct host_plan *h, struct config *c)
 	set(c, "any_addr=%d link_loop=%d", h->any_addr, h->link_loop);
 }
 
+/* Nothing is dropped for want of room, and no answer takes as long as a timer. */
+static void make_calm(struct maker *m, struct host_plan *h, struct config *c)
+{
+	h->mtu = 1500;
+	h->rto_max_ms = 60000;
+	h->time_wait_ms = 1000;
+	if (m->rto_max_ms < h->rto_max_ms)
+		m->rto_max_ms = h->rto_max_ms;
+	h->rcvbuf = (uint32_t)rnd_log(&m->r, 65536, 2 << 20);
+	h->sndbuf = (uint32_t)rnd_log(&m->r, 8192, 1 << 20);
+	set(c, "rto_min_ms=3000 rto_max_ms=60000 rto_initial_ms=3000 time_wait_ms=1000 rcvbuf=%u "
+	    "sndbuf=%u delack_ms=%u nodelay=%u timestamps=%u", h->rcvbuf, h->sndbuf,
+	    PICK(m, 0, 10, 40, 200), rnd_below(&m->r, 2), rnd_below(&m->r, 2));
+}
+
 static void make_host(struct maker *m, uint32_t nr)
 {
 	struct host_plan *h = &m->p->hosts[nr];
@@ -254,6 +270,10 @@ static void make_host(struct maker *m, uint32_t nr)
 	h->iss_wraps = rnd_one_in(&m->r, 4);
 	h->starves = rnd_one_in(&m->r, 8);
 	make_device(m, h);
+	if (m->p->calm) {
+		make_calm(m, h, &c);
+		return;
+	}
 	if (m->p->direct)
 		make_direct(m, h, &c);
 	config_sizes(m, h, &c);
@@ -294,6 +314,10 @@ static void make_cable(struct maker *m, struct host_plan *h)
 
 	if (rnd_one_in(&m->r, 4))
 		l.jitter = rnd_log(&m->r, 1, l.delay);
+	if (m->p->calm) {
+		h->tx = h->rx = l;
+		return;
+	}
 	if (rnd_one_in(&m->r, 2)) {
 		l.queue = (uint32_t)rnd_log(&m->r, 20000, 500000);
 		/* 10 Gbit/s to 2 Mbit/s */
@@ -361,18 +385,19 @@ static void make_end(struct maker *m, struct end_plan *e, uint64_t total)
 		e->think_ns = rnd_log(&m->r, 1 * US, 2 * MS);
 	if (rnd_one_in(&m->r, 6))
 		e->read_ns = rnd_log(&m->r, 1 * US, 500 * US);
-	if (often(m, THEME_HOARD, 5)) {
+	if (often(m, THEME_HOARD, 5) && !m->p->calm) {
 		e->stop_at = rnd_in(&m->r, 0, total + 1);
 		/* who gives up soon does so on a reader that pauses, too */
 		e->stop_ns = rnd_log(&m->r, 1 * MS, m->p->gives_up ? 200 * MS : 20 * SEC);
 	}
-	if (often(m, THEME_HOARD, 5)) {
+	if (often(m, THEME_HOARD, 5) && !m->p->calm) {
 		e->hoard = rnd_log(&m->r, 1000, 4 << 20);
 		e->hoard_ns = rnd_log(&m->r, 1 * US, m->p->gives_up ? 50 * MS : 1 * SEC);
 	}
 	e->peeks = rnd_one_in(&m->r, 4);
 	e->reports = !rnd_one_in(&m->r, 4);
-	make_opts(m, e);
+	if (!m->p->calm)
+		make_opts(m, e);
 }
 
 static const struct lane_plan *lane_of(const struct maker *m, uint32_t host)
@@ -491,7 +516,7 @@ static void make_flows(struct maker *m)
 		choose_hosts(m, f, i);
 		choose_port(m, f);
 		f->start_at = rnd_log(&m->r, 1, m->theme == THEME_CROWD ? 2 * SEC : 300 * MS);
-		if (i < MAIN_FLOWS)
+		if (i < MAIN_FLOWS || p->calm)
 			make_polite(m, f, rnd_log(&m->r, MAIN_BYTES, MAIN_BYTES * 2));
 		else
 			make_side_flow(m, f);
@@ -514,7 +539,7 @@ static void make_listeners(struct maker *m)
 			p->listeners[i].port = (uint16_t)(7000 + 10 * host + k);
 			if (p->hosts[host].any_addr)
 				p->listeners[i].ip = rnd_below(&m->r, p->hosts[host].n_ips + 1);
-			p->listeners[i].backlog = rnd_one_in(&m->r, 4) ?
+			p->listeners[i].backlog = rnd_one_in(&m->r, 4) && !p->calm ?
 						  1 + (int)rnd_below(&m->r, 4) : 128;
 			if (rnd_one_in(&m->r, 4))
 				p->listeners[i].accept_ns = rnd_log(&m->r, 1 * US, 50 * MS);
@@ -528,6 +553,8 @@ static void make_dgrams(struct maker *m)
 
 	p->n_dgrams = m->theme == THEME_DATAGRAMS ? 2 + rnd_below(&m->r, 4) :
 						    rnd_below(&m->r, 3);
+	if (p->calm)
+		p->n_dgrams = 0; /* they fill what waits for ARP */
 	p->dgrams = calloc(p->n_dgrams + 1, sizeof(*p->dgrams));
 	if (!p->dgrams)
 		abort();
@@ -557,7 +584,7 @@ static void make_stranger(struct maker *m)
 {
 	struct plan *p = m->p;
 
-	p->has_intruder = often(m, THEME_STRANGER, 5) && !p->direct;
+	p->has_intruder = often(m, THEME_STRANGER, 5) && !p->direct && !p->calm;
 	p->intruder.every = rnd_log(&m->r, 20 * US, 5 * MS);
 	p->intruder.n = 50 + rnd_below(&m->r, m->theme == THEME_STRANGER ? 2000 : 300);
 }
@@ -572,7 +599,7 @@ static void make_callers(struct maker *m)
 
 		c->start_at = rnd_log(&m->r, 1, 300 * MS);
 		c->gap_ns = rnd_log(&m->r, 10 * US, 200 * MS);
-		if (often(m, THEME_CALLS, 3) && !p->heap_fail)
+		if (often(m, THEME_CALLS, 3) && !p->heap_fail && !p->calm)
 			c->n = 5 + rnd_below(&m->r, m->theme == THEME_CALLS ? 200 : 40);
 	}
 }
@@ -612,7 +639,8 @@ void plan_make(struct plan *p, uint64_t seed)
 	m.rtt_ms = (uint32_t)((8 * m.delay_max + 4 * m.drain_max) / MS);
 	p->n_hosts = 2 + rnd_below(&m.r, HOSTS_MOST - 1);
 	p->dumb_router = rnd_one_in(&m.r, 2);
-	p->direct = m.theme >= THEME_PAIR;
+	p->direct = m.theme >= THEME_PAIR && m.theme <= THEME_SELF;
+	p->calm = m.theme == THEME_CALM;
 	m.bare = rnd_one_in(&m.r, 4);
 	if (p->direct)
 		p->n_hosts = m.theme == THEME_SELF ? 1 : 2;

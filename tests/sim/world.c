@@ -14,6 +14,7 @@
 #define TICK (500 * NSEC_PER_MSEC)
 #define LONGEST (UINT64_C(48) * 3600 * NSEC_PER_SEC)
 #define EVENTS_MOST UINT64_C(30000000)
+#define COUNT_MOST (UINT64_C(1) << 48)	/* more has been subtracted */
 
 void world_fail(struct world *w, const char *format, ...)
 {
@@ -96,6 +97,44 @@ static void close_everything(struct world *w)
 		host_wake(&w->hosts[i], w->events.now);
 }
 
+/* Small segments may have pinned more than was thought, and a device that is slow
+ * has dropped an ACK: then somebody rightly says something once more. */
+static bool is_calm(const struct world *w)
+{
+	for (uint32_t i = 0; i < w->n_hosts; i++) {
+		const uint64_t *count = w->hosts[i].count;
+
+		if (count[NET_C_TCP_RCV_FULL] || count[NET_C_TX_NO_ROOM] || count[NET_C_NO_MEMORY])
+			return false;
+	}
+	return w->calm;
+}
+
+/* Where nothing is lost or late nothing is said twice, and nobody waits in vain. */
+static void check_calm_host(struct world *w, const struct host *h)
+{
+	static const enum net_count none[] = {
+		NET_C_TCP_RETRANS, NET_C_TCP_FAST_RETRANS, NET_C_TCP_TIMEOUTS, NET_C_TCP_PROBES,
+		NET_C_TCP_DUP_BYTES, NET_C_TCP_OOO, NET_C_TCP_OOO_DROPPED, NET_C_TCP_OUT_OF_WINDOW,
+		NET_C_TCP_PAWS, NET_C_TCP_ACK_BAD, NET_C_TCP_RST_BAD, NET_C_TCP_DROPPED,
+		NET_C_TCP_BAD, NET_C_TCP_BAD_CSUM, NET_C_IP_BAD, NET_C_IP_BAD_CSUM, NET_C_ARP_FAILED,
+	};
+
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		if (h->count[none[i]])
+			world_fail(w, "h%u: %s is %llu, and the network is calm", h->nr,
+				   net_count_names[none[i]],
+				   (unsigned long long)h->count[none[i]]);
+}
+
+static void check_counts(struct world *w, const struct host *h)
+{
+	for (int i = 0; i < NET_N_COUNTS; i++)
+		if (h->count[i] > COUNT_MOST)
+			world_fail(w, "h%u: counts %llu of %s", h->nr,
+				   (unsigned long long)h->count[i], net_count_names[i]);
+}
+
 static void check_quiet_host(struct world *w, struct host *h)
 {
 	struct net_sock *s = net_next_tcp(h->stack, NULL);
@@ -124,8 +163,12 @@ static void at_the_end(void *who, void *what)
 	struct world *w = who;
 
 	(void)what;
-	for (uint32_t i = 0; i < w->n_hosts; i++)
+	for (uint32_t i = 0; i < w->n_hosts; i++) {
 		check_quiet_host(w, &w->hosts[i]);
+		check_counts(w, &w->hosts[i]);
+		if (is_calm(w))
+			check_calm_host(w, &w->hosts[i]);
+	}
 	w->ended = true;
 }
 
@@ -217,6 +260,7 @@ static struct world *world_new(uint64_t seed, bool trace, const struct plan *p)
 	w->monitor = monitor_new();
 	w->gives_up = p->gives_up;
 	w->repeats = p->repeats;
+	w->calm = p->calm;
 	w->heap_fail = p->heap_fail;
 	w->wire.router_is_dumb = p->dumb_router;
 	w->wire.is_direct = p->direct;

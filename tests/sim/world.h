@@ -29,6 +29,7 @@ struct plan {
 	uint32_t n_hosts, n_listeners, n_flows, n_dgrams;
 	bool gives_up;		/* stacks give up sooner than the network comes back */
 	bool repeats;		/* the network may bring a packet twice */
+	bool calm;		/* the network does no harm at all */
 	uint32_t heap_fail;	/* of a million allocations */
 	uint32_t tampers;	/* bits of enum tamper_kind: what a lane may do */
 	bool dumb_router;
@@ -87,7 +88,7 @@ struct world {
 	struct caller callers[HOSTS_MOST];
 	struct link link;
 	struct end *ends;
-	bool gives_up, repeats, heap_fail;
+	bool gives_up, repeats, calm, heap_fail;
 	uint64_t patience_ns, quiet_ns;
 	bool over, ended;
 	uint64_t n_events;
