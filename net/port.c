@@ -150,7 +150,8 @@ static uint16_t nth_port(const struct net_stack *stack, uint32_t first, uint32_t
 	return __builtin_bswap16((uint16_t)(stack->config.port_min + (first + i) % n));
 }
 
-static int free_port(struct net_sock *s, const struct net_ip *ip, uint16_t *port_out)
+/* One that nobody has at any address. */
+static int free_port(struct net_sock *s, uint16_t *port_out)
 {
 	struct net_stack *stack = s->stack;
 	uint32_t n = stack->config.port_max - stack->config.port_min + 1;
@@ -158,9 +159,8 @@ static int free_port(struct net_sock *s, const struct net_ip *ip, uint16_t *port
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint16_t port = nth_port(stack, first, i);
-		const struct net_port *p = find(&stack->ports, s->type, port);
 
-		if (p && (p->n_held || is_taken(p, s, ip) || p->socks))
+		if (find(&stack->ports, s->type, port))
 			continue;
 		*port_out = port;
 		return 0;
@@ -184,7 +184,7 @@ int net_port_bind(struct net_sock *s, const struct net_addr *addr)
 	int err = 0;
 
 	if (!port)
-		err = free_port(s, &addr->ip, &port);
+		err = free_port(s, &port);
 	else if (is_taken(find(&stack->ports, s->type, port), s, &addr->ip))
 		err = EADDRINUSE;
 	if (!err && !any)
@@ -248,7 +248,7 @@ bool net_port_has_listener(const struct net_sock *s)
 {
 	const struct net_port *p = find(&s->stack->ports, s->type, s->local.port);
 
-	for (const struct net_sock *other = p ? p->socks : NULL; other; other = other->port_next)
+	for (const struct net_sock *other = p->socks; other; other = other->port_next)
 		if (other != s && other->listens &&
 		    addresses_overlap(&other->local.ip, &s->local.ip))
 			return true;
@@ -257,7 +257,6 @@ bool net_port_has_listener(const struct net_sock *s)
 
 int net_port_hold(struct net_stack *stack, const struct net_addr *local, int n)
 {
-	bool any = net_ip_is_any(&local->ip);
 	struct net_port *p;
 	int err;
 
@@ -265,17 +264,15 @@ int net_port_hold(struct net_stack *stack, const struct net_addr *local, int n)
 		p = find(&stack->ports, NET_TCP, local->port);
 		p->n_held--;
 		drop_if_unused(&stack->ports, p);
-		if (!any)
-			net_local_drop(stack, &local->ip);
+		net_local_drop(stack, &local->ip);
 		return 0;
 	}
-	err = any ? 0 : net_local_hold(stack, &local->ip);
+	err = net_local_hold(stack, &local->ip);
 	if (err)
 		return err;
 	p = make(&stack->ports, NET_TCP, local->port);
 	if (!p) {
-		if (!any)
-			net_local_drop(stack, &local->ip);
+		net_local_drop(stack, &local->ip);
 		return ENOMEM;
 	}
 	p->n_held++;

@@ -38,7 +38,7 @@ int net_port_pick(struct net_sock *s, bool (*taken)(struct net_sock *s, uint16_t
 bool net_port_has_listener(const struct net_sock *s);
 /* Connections, and TIME_WAITs, that use a local address and port without being bound
  * to it, as those do that a listener accepted. TCP only; n is 1 or -1. ENOMEM,
- * EADDRNOTAVAIL for 1. ip any: only the port. */
+ * EADDRNOTAVAIL for 1. */
 int net_port_hold(struct net_stack *stack, const struct net_addr *local, int n);
 
 /* The socket of a type bound at exactly this address and port, else at any. With

@@ -60,7 +60,7 @@ int net_bind(struct net_sock *s, const struct net_addr *addr)
 {
 	if (s->bound || s->peer.port)
 		return EINVAL;
-	return s->type == NET_TCP ? net_tcp_bind(s, addr) : net_udp_bind(s, addr);
+	return net_port_bind(s, addr); /* a listener is bound, too */
 }
 
 int net_listen(struct net_sock *s, int backlog)

@@ -65,7 +65,6 @@ static inline bool net_tcp_has_to_reap(const struct net_tcps *t)
 
 /* net/net.h by type: net/sock.c has checked what is common. */
 int net_tcp_socket(struct net_stack *stack, struct net_sock **sock_out);
-int net_tcp_bind(struct net_sock *s, const struct net_addr *addr);
 int net_tcp_listen(struct net_sock *s, int backlog);
 int net_tcp_accept(struct net_sock *s, void *user, struct net_sock **sock_out,
 		   struct net_addr *peer_out);

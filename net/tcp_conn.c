@@ -62,9 +62,6 @@ int tcp_conn_enter(struct tcp_conn *c)
 		       "a socket begins with its tuple");
 	_Static_assert(offsetof(struct tcp_conn, s.peer) == offsetof(struct tcp_tuple, peer),
 		       "a socket begins with its tuple");
-	if (tcp_flow_find(&t->flow, &c->s.local.ip, &c->s.peer.ip,
-			  tcp_ports(c->s.local.port, c->s.peer.port)))
-		return EADDRINUSE;
 	err = tcp_flow_add(&t->flow, (struct tcp_tuple *)(void *)c);
 	if (err)
 		return err;

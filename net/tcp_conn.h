@@ -203,7 +203,7 @@ void tcp_conn_reap(struct net_stack *stack);
 
 /* Events to the program, if there still is one. */
 void tcp_conn_raise(struct tcp_conn *c, unsigned events);
-/* Into the flow table, by its addresses. EADDRINUSE, ENOMEM. */
+/* Into the flow table, by its addresses, which nobody there has. ENOMEM. */
 int tcp_conn_enter(struct tcp_conn *c);
 /* The peer has acknowledged our FIN, or will never. */
 void tcp_conn_unlinger(struct tcp_conn *c);

@@ -31,11 +31,6 @@ static bool is_new(const struct tcp_conn *c)
 	return c->state == TCPS_CLOSED && !c->s.peer.port;
 }
 
-int net_tcp_bind(struct net_sock *s, const struct net_addr *addr)
-{
-	return is_new(tcp_conn(s)) ? net_port_bind(s, addr) : EINVAL;
-}
-
 /* ---- listen, accept */
 
 int net_tcp_listen(struct net_sock *s, int backlog)

@@ -323,11 +323,6 @@ int net_udp_socket(struct net_stack *stack, struct net_sock **sock_out)
 	return 0;
 }
 
-int net_udp_bind(struct net_sock *s, const struct net_addr *addr)
-{
-	return net_port_bind(s, addr);
-}
-
 int net_udp_connect(struct net_sock *s, const struct net_addr *peer)
 {
 	struct udp *u = udp_of(s);

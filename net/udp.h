@@ -29,7 +29,6 @@ void net_udp_unreachable(struct net_stack *stack, const struct net_addr *local,
 void net_udp_resume(struct net_stack *stack);
 
 int net_udp_socket(struct net_stack *stack, struct net_sock **sock_out);
-int net_udp_bind(struct net_sock *s, const struct net_addr *addr);
 int net_udp_connect(struct net_sock *s, const struct net_addr *peer);
 int net_udp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n,
 		 const struct net_addr *to);
