@@ -175,7 +175,7 @@ struct range {
 static const struct range tcp_ranges[] = {
 	{ NET_OPT_NODELAY, 0, 1, 1 },
 	{ NET_OPT_QUICKACK, 0, 1, 1 },
-	{ NET_OPT_KEEPALIVE, 0, 1, -1 },
+	{ NET_OPT_KEEPALIVE, 0, 1, 1 },
 	{ NET_OPT_KEEPIDLE, 1, 32767, -1 },
 	{ NET_OPT_KEEPINTVL, 1, 32767, -1 },
 	{ NET_OPT_KEEPCNT, 1, 127, -1 },

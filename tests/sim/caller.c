@@ -120,6 +120,20 @@ static struct kept *keep(struct caller *c, struct net_sock *s, bool tcp, bool li
 	return NULL;
 }
 
+/* A port that a connection has can be bound by one who shares, and by nobody else. */
+static void bind_beside(struct caller *c, struct net_sock *connected)
+{
+	struct net_sock *s = new_tcp(c);
+	struct net_addr name;
+
+	if (!net_name(connected, &name) && ask_tcp_state(connected) == ASK_SYN_SENT) {
+		want(c, "net_bind() to a connection's port", net_bind(s, &name), EADDRINUSE);
+		want(c, "reuse", net_set_opt(s, NET_OPT_REUSEADDR, 1), 0);
+		want(c, "net_bind() to a shared port", net_bind(s, &name), 0);
+	}
+	net_close(s, false);
+}
+
 /* One of the ways to be rid of it. */
 static void leave(struct caller *c, struct net_sock *s)
 {
@@ -284,11 +298,35 @@ static void turn_backlog(struct caller *c)
 		addr.ip = any(); /* which is one of its own, perhaps another */
 	while (n--) {
 		s = new_tcp(c);
-		if (net_connect(s, &addr))
+		if (net_connect(s, &addr)) {
 			net_close(s, false);
-		else
-			keep(c, s, true, false);
+			continue;
+		}
+		bind_beside(c, s);
+		keep(c, s, true, false);
 	}
+}
+
+/* Two who share a port cannot be connected with the same one. */
+static void turn_shared(struct caller *c)
+{
+	struct net_sock *a = new_tcp(c), *b = new_tcp(c);
+	struct net_addr name = a_port(c, own(c)), to = at(nobody(c, 0), PORT);
+	int err;
+
+	want(c, "reuse", net_set_opt(a, NET_OPT_REUSEADDR, 1), 0);
+	want(c, "reuse", net_set_opt(b, NET_OPT_REUSEADDR, 1), 0);
+	if (!net_bind(a, &name)) {
+		want(c, "net_bind() by two who share", net_bind(b, &name), 0);
+		err = net_connect(a, &to);
+		/* it may have failed at once: nobody is there */
+		if (!err && ask_tcp_state(a) == ASK_SYN_SENT) {
+			want(c, "net_connect() by two who share", net_connect(b, &to), EADDRINUSE);
+			want(c, "net_name() after that", net_name(b, &to), 0);
+		}
+	}
+	net_close(b, false);
+	net_abort(a);
 }
 
 static void turn_connecting(struct caller *c)
@@ -298,7 +336,9 @@ static void turn_connecting(struct caller *c)
 	struct asked asked = { 0 };
 	int err;
 
-	if (rnd_one_in(&c->rnd, 3))
+	if (c->w->intruder && rnd_one_in(&c->rnd, 2))
+		to = at(ip4(c->w->intruder->ip), PORT);
+	else if (rnd_one_in(&c->rnd, 3))
 		to = at(own(c), NO_PORT);
 	err = net_connect(s, &to);
 	if (err && err != EADDRNOTAVAIL)
@@ -356,6 +396,8 @@ static void turn_udp(struct caller *c)
 	want(c, "net_send() to nowhere", say(c, s, &bad, 1), ENETUNREACH);
 	want(c, "net_connect() to nowhere", net_connect(s, &bad), ENETUNREACH);
 	want(c, "net_bind() to nowhere", net_bind(s, &bad), EADDRNOTAVAIL);
+	to = at(ip4(0xc0a800ff), PORT); /* which is nobody's broadcast here */
+	say(c, s, &to, 1);
 	net_abort(s);
 }
 
@@ -380,8 +422,21 @@ static void turn_udp_self(struct caller *c)
 		want(c, "net_shutdown()", net_shutdown(b, false, true), 0);
 		want(c, "net_send() after net_shutdown()", say(c, b, NULL, 1), EPIPE);
 	}
+	if (!err && !net_name(b, &peer))
+		net_connect(a, &peer);
 	keep(c, a, false, false);
 	keep(c, b, false, false);
+}
+
+/* To somebody who is not there: every now and then it hears of it. */
+static void turn_udp_nobody(struct caller *c)
+{
+	struct net_sock *s = new_sock(c, NET_UDP);
+	struct net_addr to = at(nobody(c, rnd_below(&c->rnd, 2)), PORT);
+
+	if (!net_connect(s, &to))
+		say(c, s, NULL, 1);
+	keep(c, s, false, false);
 }
 
 static void hear(struct caller *c, struct net_sock *s)
@@ -457,6 +512,21 @@ static void turn_local(struct caller *c)
 	net_close(u, false);
 	if (net_local_has(stack, &extra))
 		want(c, "net_local_del()", net_local_del(stack, &extra), 0);
+}
+
+/* Whose address goes while it connects, sees no end of it but an error. */
+static void turn_local_gone(struct caller *c)
+{
+	struct net_ip extra = ip4(host_extra_ip(host_of(c)));
+	struct net_addr name = at(extra, 0), to = at(nobody(c, 0), PORT);
+	struct net_sock *s = new_tcp(c);
+
+	want(c, "net_local_add()", net_local_add(stack_of(c), &extra, 0, true), 0);
+	if (net_bind(s, &name) || net_connect(s, &to))
+		net_close(s, false);
+	else
+		keep(c, s, true, false);
+	want(c, "net_local_del()", net_local_del(stack_of(c), &extra), 0);
 }
 
 static void turn_route(struct caller *c)
@@ -585,6 +655,140 @@ static void turn_no_memory(struct caller *c)
 	net_close(t, false);
 }
 
+/* ---- other stacks */
+
+struct config {
+	const char *text, *why; /* why: what the line has to name; NULL: it is right */
+};
+
+static const struct config configs[] = {
+	{ "", NULL },
+	{ NULL, NULL },
+	{ " ,rcvbuf=4096\t,\nmtu=1000 cc=newreno", NULL },
+	{ "mtu=65535,cc=reno,wscale=14,mss=88", NULL },
+	{ "wscale=0 port_min=1 port_max=1", NULL },
+	{ "rcvbuf", "rcvbuf" },
+	{ "rcvbuf=", "rcvbuf" },
+	{ "rcvbuf=12x", "rcvbuf" },
+	{ "rcvbuf=x", "rcvbuf" },
+	{ "rcvbuf=2047", "rcvbuf" },
+	{ "rcvbuf=1073741825", "rcvbuf" },
+	{ "rcvbuf=18446744073709551617", "rcvbuf" },
+	{ "sndbuf=4096 rcv=1", "rcv" },
+	{ "=5", "\"\"" },
+	{ "cd=reno", "cd" },
+	{ "cc=vegas", "vegas" },
+	{ "cc=one_whose_name_is_too_long_for_it", "one_whose_name" },
+	{ "port_min=5000 port_max=4999", "port_min" },
+	{ "rto_min_ms=2000 rto_max_ms=1999", "rto_min_ms" },
+	{ "rto_initial_ms=1500 rto_max_ms=1499", "rto_initial_ms" },
+	{ "mtu=575", "mtu" },
+	{ "mss=87", "mss" },
+	{ "wscale=15", "wscale" },
+};
+
+/* One more on the device, which sends nothing with it. */
+static struct net_stack *other_stack(struct caller *c, const char *text, const char *why)
+{
+	struct host *h = host_of(c);
+	uint64_t blocks = sim_heap_blocks();
+	struct net_stack *stack = NULL;
+	char line[NET_WHY] = "";
+
+	want(c, "net_stack_new()", net_stack_new(text, c->w->seed, NULL, &h->dev, h->count,
+						 host_now(h), line, &stack), why ? EINVAL : 0);
+	if (why && (!strstr(line, why) || stack))
+		world_fail(c->w, "h%u: '%s' is wrong by '%s'", h->nr, text, line);
+	if (why && sim_heap_blocks() != blocks)
+		world_fail(c->w, "h%u: '%s' keeps memory", h->nr, text);
+	return stack;
+}
+
+static void turn_config(struct caller *c)
+{
+	for (uint32_t i = 0; i < array_size(configs); i++) {
+		struct net_stack *stack = other_stack(c, configs[i].text, configs[i].why);
+
+		if (stack)
+			net_stack_free(stack);
+	}
+}
+
+static struct net_sock *sock_on(struct caller *c, struct net_stack *stack, enum net_type type)
+{
+	struct net_sock *s = NULL;
+
+	want(c, "net_socket()", net_socket(stack, type, NULL, &s), 0);
+	return s;
+}
+
+/* A stack without an address knows no way, not even to itself. */
+static void no_address(struct caller *c, struct net_stack *stack)
+{
+	struct net_sock *t = sock_on(c, stack, NET_TCP), *u = sock_on(c, stack, NET_UDP);
+	struct net_addr to = at(rnd_one_in(&c->rnd, 2) ? any() : nobody(c, 0), PORT);
+
+	want(c, "net_connect() without addresses", net_connect(t, &to), ENETUNREACH);
+	want(c, "net_connect() without addresses", net_connect(u, &to), ENETUNREACH);
+	want(c, "net_send() without addresses", say(c, u, &to, 1), ENETUNREACH);
+}
+
+/* More to itself than it keeps, some of which is still there when it ends. */
+static void much_to_itself(struct caller *c, struct net_stack *stack)
+{
+	struct net_sock *u = sock_on(c, stack, NET_UDP);
+	struct net_addr to = at(ip4(host_extra_ip(host_of(c))), PORT);
+	uint64_t dropped = host_of(c)->count[NET_C_NO_MEMORY];
+
+	for (uint32_t i = 0; i < 4100; i++)
+		want(c, "net_send() to itself", say(c, u, &to, 1), 0);
+	if (host_of(c)->count[NET_C_NO_MEMORY] < dropped + 4)
+		world_fail(c->w, "h%u: keeps more than 4096 packets to itself", host_of(c)->nr);
+}
+
+/* Nobody answers all those questions: what waits has a limit, the ring is full before
+ * long, and what was static stays. */
+static void many_neighbours(struct caller *c, struct net_stack *stack)
+{
+	static const uint8_t mac[6] = { 2, 0xaa, 0, 0, 0, 9 };
+	struct net_sock *u = sock_on(c, stack, NET_UDP);
+	struct net_addr to = at(ip4(0x0a090a00), PORT);
+	struct net_ip fixed;
+
+	for (uint32_t i = 1; i < 30; i++) {
+		for (uint32_t k = 0; k < 12; k++) {
+			to.ip = ip4(0x0a090a00 + i);
+			say(c, u, &to, 1);
+			net_error(u);
+		}
+	}
+	for (uint32_t i = 0; i < 30; i++) {
+		int err;
+
+		fixed = ip4(0x0a090a80 + i);
+		err = net_neigh_add(stack, &fixed, mac);
+		if (err && (err != ENOMEM || i < 20))
+			world_fail(c->w, "h%u: net_neigh_add: %d", host_of(c)->nr, err);
+		to.ip = fixed;
+		say(c, u, &to, 1);
+	}
+	net_poll(stack, host_now(host_of(c)) + NSEC_PER_SEC);
+}
+
+static void turn_stack(struct caller *c)
+{
+	struct net_stack *stack = other_stack(c, "arp_entries=20 arp_queue=100", NULL);
+	struct net_ip extra = ip4(host_extra_ip(host_of(c)));
+
+	no_address(c, stack);
+	want(c, "net_local_add()", net_local_add(stack, &extra, 8, false), 0);
+	if (rnd_one_in(&c->rnd, 4))
+		much_to_itself(c, stack);
+	else if (host_of(c)->plan.ethernet)
+		many_neighbours(c, stack);
+	net_stack_free(stack);
+}
+
 static void turn_all(struct caller *c)
 {
 	ask_all(host_of(c));
@@ -605,6 +809,21 @@ static void accept_one(struct caller *c, struct net_sock *listener)
 	}
 	want(c, "net_peer() of an accepted one", net_peer(child, &of_child), 0);
 	keep(c, child, true, false);
+}
+
+static void read_one(struct caller *c, struct kept *k)
+{
+	struct net_addr from, peer;
+	struct net_seg seg;
+	int err = net_recv(k->sock, &seg, &from);
+
+	if (err)
+		return;
+	want(c, "net_peer() of one who said something", net_peer(k->sock, &peer), 0);
+	if (from.port != peer.port || !net_ip_equal(&from.ip, &peer.ip))
+		world_fail(c->w, "h%u: bytes from somebody else", host_of(c)->nr);
+	if (seg.mem)
+		mem_put(seg.mem);
 }
 
 static void drop(struct caller *c, struct kept *k)
@@ -634,8 +853,12 @@ static void look_after(struct caller *c, struct kept *k)
 		ask_tcp(host_of(c), k->sock, &c->rnd, &k->asked, 0);
 		if (rnd_one_in(&c->rnd, 4))
 			net_shutdown(k->sock, rnd_one_in(&c->rnd, 2), rnd_one_in(&c->rnd, 2));
+		if (rnd_one_in(&c->rnd, 4))
+			read_one(c, k);
 		return;
 	}
+	if (rnd_one_in(&c->rnd, 2))
+		say(c, k->sock, NULL, 1);
 	hear(c, k->sock);
 	if (rnd_one_in(&c->rnd, 4))
 		deafen(c, k->sock);
@@ -652,10 +875,15 @@ static void (*const turns[])(struct caller *c) = {
 	turn_backlog,
 	turn_backlog,
 	turn_connecting,
+	turn_shared,
 	turn_udp,
+	turn_udp_nobody,
 	turn_udp_self,
 	turn_udp_self,
 	turn_local,
+	turn_local_gone,
+	turn_config,
+	turn_stack,
 	turn_route,
 	turn_neigh,
 	turn_ports,

@@ -360,13 +360,17 @@ static uint32_t segs_make(struct end *e, struct net_seg *segs, uint32_t n, uint3
 		segs[i++] = (struct net_seg){ mem, mem->data + (slices ? at : 0), size, 0 };
 		at += size;
 	}
+	if (rnd_one_in(&e->rnd, 16)) { /* an empty one, which has a reference, too */
+		mem_get(mem);
+		segs[i++] = (struct net_seg){ mem, mem->data, 0, 0 };
+	}
 	return i;
 }
 
 static void push_all(struct end *e)
 {
 	const struct end_plan *p = e->plan;
-	struct net_seg segs[SEGS_MAX];
+	struct net_seg segs[SEGS_MAX + 1];
 
 	while (e->state == END_OPEN && !e->blocked && !e->shut && !e->silent &&
 	       !(p->echo && e->conn) && now_of(e) >= e->next_push) {
@@ -497,9 +501,21 @@ static void sleep_on(struct end *e)
 		prog_wake(&e->prog, e->held[e->held_first].until);
 }
 
+/* More room makes it writable, which an event says. */
+static void grow_sndbuf(struct end *e)
+{
+	uint64_t more = e->sndbuf + (e->sndbuf < (1 << 20) ? e->sndbuf : 0);
+
+	if (net_set_opt(e->sock, NET_OPT_SNDBUF, (int64_t)more))
+		world_fail(e->w, "h%d: net_set_opt(sndbuf)", who(e));
+	e->sndbuf = more;
+}
+
 /* Now and then somebody asks, and nothing comes of it. */
 static void ask(struct end *e)
 {
+	if (e->blocked && rnd_one_in(&e->ask_rnd, 32))
+		grow_sndbuf(e);
 	if (rnd_one_in(&e->ask_rnd, 32))
 		ask_tcp(e->prog.host, e->sock, &e->ask_rnd, &e->asked, e->popped);
 }

@@ -234,6 +234,7 @@ void host_init(struct host *h, struct world *w, uint32_t nr, const struct host_p
 	rnd_init(&h->rnd, seed, 1);
 	cuts_init(&h->cuts, seed + 1, plan->n_cuts, plan->cut_every, plan->cut_ns);
 	cuts_init(&h->dry, seed + 2, plan->n_dry, plan->dry_every, plan->dry_ns);
+	cuts_init(&h->hangs, seed + 5, plan->n_hangs, plan->hang_every, plan->hang_ns);
 	h->tx.who = h->rx.who = (int)nr;
 	h->tx.ethernet = h->rx.ethernet = plan->ethernet;
 	lane_init(&h->tx, w, &plan->tx, seed + 3);
@@ -373,7 +374,8 @@ static void flush(struct host *h)
 	uint64_t taken = h->n_taken;
 
 	if (!net_flush(h->stack)) {
-		host_wake(h, h->w->events.now + rnd_in(&h->rnd, 500, 20000));
+		host_wake(h, h->w->events.now + (nic_hangs(h) ? 200000 :
+						 rnd_in(&h->rnd, 500, 20000)));
 	}
 	if (quiet && h->n_taken != taken)
 		world_fail(h->w, "h%u: was quiet, and had something to send", h->nr);

@@ -46,6 +46,8 @@ struct host_plan {
 	uint64_t late_ns;	/* timers are looked at so late, at most */
 	uint32_t n_dry;		/* times without receive buffers */
 	uint64_t dry_every, dry_ns;
+	uint32_t n_hangs;	/* times in which the device takes nothing */
+	uint64_t hang_every, hang_ns;
 	uint64_t dies_at, dead_ns; /* 0: never */
 	uint32_t rcvbuf, sndbuf, rto_max_ms;
 	uint32_t time_wait_ms;
@@ -63,7 +65,7 @@ struct host {
 	uint64_t count[NET_N_COUNTS];
 	struct mem_use use;
 	struct lane tx, rx;
-	struct cuts cuts, dry;
+	struct cuts cuts, dry, hangs;
 	struct rnd rnd;
 	struct list progs, due;
 	uint64_t wake_at;
@@ -99,6 +101,8 @@ uint64_t host_last_fault(struct host *h);
 
 /* The device, nic.c. */
 void nic_init(struct host *h);
+/* Whether it takes nothing now. */
+bool nic_hangs(struct host *h);
 /* Everything it has goes. */
 void nic_reset(struct host *h);
 

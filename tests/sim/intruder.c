@@ -84,7 +84,8 @@ static void seal(struct intruder *x, struct packet *p)
 static void arp(struct intruder *x, struct host *h)
 {
 	static const uint8_t all[6] = { 255, 255, 255, 255, 255, 255 };
-	uint32_t what = rnd_below(&x->rnd, 8);
+	static const uint32_t odd[] = { 0xe0000001, 0x01020304, 0xffffffff, 0x7f000001 };
+	uint32_t what = rnd_below(&x->rnd, 10);
 	struct net_mem *m = eth(x, what < 3 ? all : h->dev.mac, 0x0806, ARP_LEN);
 	uint8_t *a = m->data + ETH_LEN;
 
@@ -109,6 +110,12 @@ static void arp(struct intruder *x, struct host *h)
 	case 7:
 		put32(a + 24, wire_ip(x->segment, 180)); /* of somebody else */
 		put32(a + 14, rnd_one_in(&x->rnd, 2) ? 0 : x->ip);
+		break;
+	case 8:
+		put32(a + 14, odd[rnd_below(&x->rnd, array_size(odd))]);
+		break;
+	case 9:
+		memset(a + 8, rnd_one_in(&x->rnd, 2) ? 0 : 0xff, 6); /* at no address */
 		break;
 	default:
 		break;
@@ -230,6 +237,54 @@ static void ip_garbage(struct intruder *x, struct host *h)
 		frame_fix_ip(&p.f);
 	}
 	launch(x, p.m);
+}
+
+/* Well formed or not: END early, a route to go by, one that is cut off. */
+static void ip_options(struct intruder *x, struct host *h)
+{
+	static const uint8_t options[][8] = {
+		{ 0, 9, 9, 9, 9, 9, 9, 9 },
+		{ 1, 1, 1, 1, 1, 1, 1, 0 },
+		{ 137, 7, 4, 10, 0, 0, 1, 0 },
+		{ 131, 7, 4, 10, 0, 0, 1, 0 },
+		{ 1, 1, 1, 1, 1, 1, 1, 68 },
+		{ 68, 8, 5, 0, 0, 0, 0, 0 },
+		{ 68, 9, 5, 0, 0, 0, 0, 0 },
+		{ 68, 1, 5, 0, 0, 0, 0, 0 },
+	};
+	struct packet p = ip_packet(x, h, PROTO_ICMP, 8 + 40, true);
+
+	p.f.ip[0] = 0x47;
+	memcpy(p.f.ip + IP_LEN, options[rnd_below(&x->rnd, array_size(options))], 8);
+	frame_parse(&p.f, p.m->data, p.m->len, true);
+	if (p.f.l4) {
+		p.f.l4[0] = 8;
+		p.f.l4[1] = 0;
+	}
+	seal(x, &p);
+}
+
+/* Many that never become whole: each of a datagram of its own, or all of one. */
+static void fragment_of_flood(struct intruder *x, struct host *h)
+{
+	struct packet p = ip_packet(x, h, PROTO_UDP, 8, true);
+	uint32_t nr = x->n_flood++;
+	bool one = nr / 256 % 2;
+
+	if (rnd_one_in(&x->rnd, 100))
+		put32(p.f.ip + 16, wire_ip(x->segment, 254)); /* to all */
+	put16(p.f.ip + 4, one ? 7 : 1000 + nr);
+	put16(p.f.ip + 6, 0x2000 | (one ? nr % 256 : 0));
+	seal(x, &p);
+}
+
+/* The last one of more than a datagram may have. */
+static void fragment_too_long(struct intruder *x, struct host *h)
+{
+	struct packet p = ip_packet(x, h, PROTO_UDP, 7 + rnd_below(&x->rnd, 9), true);
+
+	put16(p.f.ip + 6, 8190);
+	seal(x, &p);
 }
 
 static void fragment(struct intruder *x, struct host *h)
@@ -429,11 +484,19 @@ static void act(struct intruder *x, struct host *h)
 		udp(x, h);
 		return;
 	case 4:
-		ip_garbage(x, h);
+		if (rnd_one_in(&x->rnd, 4))
+			ip_options(x, h);
+		else
+			ip_garbage(x, h);
 		return;
 	case 5:
 	case 6:
-		fragment(x, h);
+		if (x->plan.floods)
+			fragment_of_flood(x, h);
+		else if (rnd_one_in(&x->rnd, 16))
+			fragment_too_long(x, h);
+		else
+			fragment(x, h);
 		return;
 	case 7:
 		eth_garbage(x, h);
@@ -456,8 +519,11 @@ static void wake(void *who, void *what)
 	(void)what;
 	if (world_is_over(x->w))
 		return;
-	if (h && h->stack)
+	if (h && h->stack) {
 		act(x, h);
+		for (uint32_t i = 0; x->plan.floods && i < 6; i++)
+			fragment_of_flood(x, h);
+	}
 	if (++x->sent < x->plan.n)
 		events_add(&x->w->events, x->w->events.now + rnd_in(&x->rnd, 0, 2 * x->plan.every),
 			   wake, x, NULL);

@@ -19,6 +19,7 @@ struct intruder_plan {
 	uint32_t segment;
 	uint64_t every;		/* ns between packets, about */
 	uint32_t n;		/* packets in all */
+	bool floods;		/* with fragments */
 };
 
 /* A connection of its own, as far as it cares to keep one. */
@@ -38,7 +39,7 @@ struct intruder {
 	uint32_t segment;
 	uint8_t mac[6];
 	uint32_t ip;
-	uint32_t sent;
+	uint32_t sent, n_flood;
 	struct talk talks[INTRUDER_TALKS];
 	uint64_t n_echo_asked, n_echo_answered, n_arp_answered, n_rst, n_unreachable;
 };

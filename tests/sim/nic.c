@@ -227,11 +227,21 @@ static void dma(void *who, void *what)
 		host_wake(h, h->w->events.now);
 }
 
+bool nic_hangs(struct host *h)
+{
+	if (!h->plan.n_hangs || !cuts_are_on(&h->hangs, h->w->events.now))
+		return false;
+	h->last_dry = h->w->events.now;
+	return true;
+}
+
 static uint32_t transmit(struct net_dev *dev, struct net_out *const *outs, uint32_t n)
 {
 	struct host *h = host_of(dev);
 	uint32_t room = h->plan.tx_ring - h->ring_n;
 
+	if (nic_hangs(h))
+		return 0;
 	if (n > room)
 		n = room;
 	if (rnd_ppm(&h->rnd, h->plan.shy))

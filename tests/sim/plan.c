@@ -124,13 +124,14 @@ static void config_timers(struct maker *m, struct host_plan *h, struct config *c
 	h->rto_max_ms = rto_max;
 	/* sooner than an answer may come, but not so soon that none ever does */
 	set(c, " rto_min_ms=%u rto_max_ms=%u rto_initial_ms=%u retries=%u", rto_min, rto_max,
-	    (uint32_t)rnd_log(&m->r, m->rtt_ms / 8 + 1, 1000), retries);
+	    rnd_one_in(&m->r, 10) ? rto_max : (uint32_t)rnd_log(&m->r, m->rtt_ms / 8 + 1, 1000),
+	    retries);
 	if (rnd_one_in(&m->r, 2))
 		set(c, " delack_ms=%u", PICK(m, 0, 1, 10, 40, 200, 500));
 	if (m->p->gives_up)
 		set(c, " syn_retries=%u synack_retries=%u", 1 + rnd_below(&m->r, 4),
 		    1 + rnd_below(&m->r, 4));
-	h->time_wait_ms = (uint32_t)rnd_log(&m->r, 1000, 60000);
+	h->time_wait_ms = rnd_one_in(&m->r, 16) ? 0 : (uint32_t)rnd_log(&m->r, 1000, 60000);
 	set(c, " time_wait_ms=%u fin_wait2_ms=%u", h->time_wait_ms,
 	    (uint32_t)rnd_log(&m->r, 5000, 60000));
 	if (rnd_one_in(&m->r, 8))
@@ -149,6 +150,10 @@ static void config_sizes(struct maker *m, struct host_plan *h, struct config *c)
 	h->rcvbuf = (uint32_t)rnd_log(&m->r, small ? 2048 : 16384, small ? 20000 : 2 << 20);
 	h->sndbuf = (uint32_t)rnd_log(&m->r, small ? 1 : 8192, small ? 8192 : 1 << 20);
 	set(c, " rcvbuf=%u sndbuf=%u", h->rcvbuf, h->sndbuf);
+	if (rnd_one_in(&m->r, 60))
+		set(c, " rcvbuf=1073741824");
+	if (rnd_one_in(&m->r, 8))
+		set(c, " mtu=%u", (uint32_t)rnd_log(&m->r, 576, 9000));
 	if (rnd_one_in(&m->r, 5))
 		set(c, " mss=%u", (uint32_t)rnd_log(&m->r, small ? 88 : 200, h->mtu));
 	if (rnd_one_in(&m->r, 3))
@@ -338,6 +343,11 @@ static void make_cable(struct maker *m, struct host_plan *h)
 		h->n_dry = 1 + rnd_below(&m->r, 6);
 		h->dry_every = rnd_log(&m->r, 10 * MS, 2 * SEC);
 		h->dry_ns = rnd_log(&m->r, 1 * MS, m->cut_max / 12 < SEC ? m->cut_max / 12 : SEC);
+	}
+	if (rnd_one_in(&m->r, 12)) {
+		h->n_hangs = 1 + rnd_below(&m->r, 5);
+		h->hang_every = rnd_log(&m->r, 1 * MS, 1 * SEC);
+		h->hang_ns = rnd_log(&m->r, 1 * MS, m->cut_max / 12 < SEC ? m->cut_max / 12 : SEC);
 	}
 	if (often(m, THEME_DEATH, 30) && m->theme != THEME_NO_MEMORY) {
 		h->dies_at = rnd_log(&m->r, 1 * MS, 5 * SEC);
@@ -585,6 +595,7 @@ static void make_stranger(struct maker *m)
 	struct plan *p = m->p;
 
 	p->has_intruder = often(m, THEME_STRANGER, 5) && !p->direct && !p->calm;
+	p->intruder.floods = rnd_one_in(&m->r, 6);
 	p->intruder.every = rnd_log(&m->r, 20 * US, 5 * MS);
 	p->intruder.n = 50 + rnd_below(&m->r, m->theme == THEME_STRANGER ? 2000 : 300);
 }
@@ -608,7 +619,7 @@ static void make_losses(struct maker *m)
 {
 	struct plan *p = m->p;
 
-	if (!p->direct || p->n_hosts != 2 || !often(m, THEME_LINK, 4))
+	if (!p->direct || !often(m, THEME_LINK, 4))
 		return;
 	p->n_losses = 1 + rnd_below(&m->r, 6);
 	p->loss_every = rnd_log(&m->r, 10 * MS, 5 * SEC);
@@ -647,7 +658,7 @@ void plan_make(struct plan *p, uint64_t seed)
 	if (m.theme == THEME_NO_MEMORY)
 		p->heap_fail = (uint32_t)rnd_log(&m.r, 1000, 300000);
 	else if (m.theme == THEME_CROWD && rnd_one_in(&m.r, 4))
-		p->heap_fail = (uint32_t)rnd_log(&m.r, 1000, 30000);
+		p->heap_fail = (uint32_t)rnd_log(&m.r, 1000, 100000);
 	for (uint32_t i = 0; i < p->n_hosts; i++)
 		make_host(&m, i);
 	for (uint32_t i = 0; i < p->n_hosts; i++)

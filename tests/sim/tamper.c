@@ -292,6 +292,7 @@ static bool icmp_back(struct job *j)
 	static const uint8_t soft[] = { 0, 1, 4, 5, 6, 7, 11, 12, 13 };
 	struct rnd *r = &j->t->rnd;
 	uint8_t type = rnd_one_in(r, 4) ? 11 : 3, code = soft[rnd_below(r, sizeof(soft))];
+	uint16_t mtu = 0;
 
 	if (!j->f.whole || j->f.proto == PROTO_ICMP)
 		return false;
@@ -301,7 +302,9 @@ static bool icmp_back(struct job *j)
 		if (rnd_one_in(r, 6))
 			type = 12;
 	}
-	wire_icmp_back(j->t->w, &j->f, type, code);
+	if (type == 3 && code == 4 && rnd_one_in(r, 2))
+		mtu = (uint16_t)rnd_log(r, 60, 9000);
+	wire_icmp_back(j->t->w, &j->f, type, code, mtu);
 	add(j, j->frame, 0);
 	return true;
 }

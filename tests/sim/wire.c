@@ -195,7 +195,7 @@ void wire_route(struct world *w, struct net_mem *packet)
 	h = host_of(w, f.dst);
 	if (!h) {
 		if (!w->wire.router_is_dumb)
-			wire_icmp_back(w, &f, 3, 1);
+			wire_icmp_back(w, &f, 3, 1, 0);
 		mem_put(packet);
 	} else if (h->plan.ethernet) {
 		lane_send(&h->rx, with_eth(packet, h->dev.mac, h->plan.segment));
@@ -204,7 +204,8 @@ void wire_route(struct world *w, struct net_mem *packet)
 	}
 }
 
-void wire_icmp_back(struct world *w, const struct frame *f, uint8_t type, uint8_t code)
+void wire_icmp_back(struct world *w, const struct frame *f, uint8_t type, uint8_t code,
+		    uint16_t mtu)
 {
 	uint32_t quote = f->ip_len < f->ihl + 8u ? f->ip_len : f->ihl + 8u;
 	uint32_t len = IP_LEN + ICMP_LEN + quote;
@@ -224,6 +225,7 @@ void wire_icmp_back(struct world *w, const struct frame *f, uint8_t type, uint8_
 	put32(m->data + 16, f->src);
 	m->data[IP_LEN] = type;
 	m->data[IP_LEN + 1] = code;
+	put16(m->data + IP_LEN + 6, mtu);
 	memcpy(m->data + IP_LEN + ICMP_LEN, f->ip, quote);
 	frame_parse(&e, m->data, len, false);
 	frame_fix(&e);

@@ -42,7 +42,8 @@ bool wire_has_lost(const struct net_mem *frame);
 void wire_from_segment(struct world *w, uint32_t segment, struct net_mem *frame);
 /* An IP packet, without a link header, to whoever has its destination. */
 void wire_route(struct world *w, struct net_mem *packet);
-/* An ICMP error about this packet to its sender. */
-void wire_icmp_back(struct world *w, const struct frame *f, uint8_t type, uint8_t code);
+/* An ICMP error about this packet to its sender. mtu: 0, but for 3/4 (RFC 1191). */
+void wire_icmp_back(struct world *w, const struct frame *f, uint8_t type, uint8_t code,
+		    uint16_t mtu);
 
 #endif /* TESTS_SIM_WIRE_H */
