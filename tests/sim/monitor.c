@@ -185,11 +185,18 @@ static void check_ts(struct world *world, struct way *w, const struct frame *f)
 	w->ts = ts;
 }
 
+/* Of a connection whose SYN, or SYN-ACK, waited for ARP in vain and never came here. */
+static bool is_unheard_of(const struct host *h, const struct way *w, const struct frame *f)
+{
+	return !(f->flags & TCP_SYN) && h->count[NET_C_ARP_DROPPED] &&
+	       f->seq - w->iss > w->max - w->iss + (1 << 20);
+}
+
 static void check_tcp(struct world *world, struct host *h, const struct frame *f)
 {
 	struct way *w = way_of(world->monitor, f);
 
-	if (f->flags & TCP_RST)
+	if (f->flags & TCP_RST || is_unheard_of(h, w, f))
 		return;
 	if (f->flags & TCP_SYN)
 		on_syn(w, f);

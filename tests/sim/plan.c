@@ -531,6 +531,9 @@ static void make_flows(struct maker *m)
 		else
 			make_side_flow(m, f);
 		if (f->kind == FLOW_CROSSED) {
+			/* nobody could tell the two directions apart */
+			if (p->hosts[f->server].any_addr && f->server_ip == HOST_SHARED_IP)
+				f->server_ip = 0;
 			f->port = (uint16_t)(20000 + i * 16);
 			keep_syns(p);
 		}
