@@ -330,25 +330,22 @@ static int hop_find(const struct net_stack *stack, const struct net_ip *dst,
 }
 
 /* Ours in the network of the next hop, else the first. */
-static void source_choose(const struct net_stack *stack, const struct net_ip *hop,
-			  struct net_path *path)
+static const struct net_ip *source_choose(const struct net_stack *stack,
+					  const struct net_ip *hop)
 {
 	const struct net_ips *ips = &stack->ip;
 
-	path->src = ips->locals[0].ip;
-	for (uint32_t i = 0; i < ips->n_locals; i++) {
+	for (uint32_t i = 0; i < ips->n_locals; i++)
 		if (ips->locals[i].prefix < 32 &&
-		    is_within(hop, &ips->locals[i].ip, ips->locals[i].prefix)) {
-			path->src = ips->locals[i].ip;
-			return;
-		}
-	}
+		    is_within(hop, &ips->locals[i].ip, ips->locals[i].prefix))
+			return &ips->locals[i].ip;
+	return &ips->locals[0].ip;
 }
 
 static int find_way(struct net_stack *stack, const struct net_ip *src, const struct net_ip *dst,
 		    bool link, struct net_path *path_out)
 {
-	struct net_path path = { .dst = *dst, .gen = stack->ip.gen, .link = link };
+	struct net_path path = { .dst = net_ip_v4(dst), .gen = stack->ip.gen, .link = link };
 	bool ours = !link && net_local_has(stack, dst);
 	struct net_ip hop;
 	int err;
@@ -364,17 +361,17 @@ static int find_way(struct net_stack *stack, const struct net_ip *src, const str
 	if (ours) {
 		path.loop = !stack->config.link_loop;
 		path.self = !path.loop;
-		path.src = *dst;
+		path.src = path.dst;
 		if (path.loop)
 			path.mtu = NET_LOOP_MTU;
 	} else {
 		err = hop_find(stack, dst, &hop);
 		if (err)
 			return err;
-		source_choose(stack, &hop, &path);
+		path.src = net_ip_v4(source_choose(stack, &hop));
 	}
 	if (!net_ip_is_any(src))
-		path.src = *src;
+		path.src = net_ip_v4(src);
 	*path_out = path;
 	return 0;
 }
@@ -382,7 +379,9 @@ static int find_way(struct net_stack *stack, const struct net_ip *src, const str
 int net_path_hop(const struct net_stack *stack, const struct net_path *path,
 		 struct net_ip *hop_out)
 {
-	return hop_find(stack, &path->dst, hop_out);
+	struct net_ip dst = net_ip4(path->dst);
+
+	return hop_find(stack, &dst, hop_out);
 }
 
 int net_path_find(struct net_stack *stack, const struct net_ip *src, const struct net_ip *dst,
@@ -414,5 +413,7 @@ int net_path_find_back(struct net_stack *stack, const struct net_ip *src,
 
 int net_path_renew(struct net_stack *stack, struct net_path *path)
 {
-	return find_way(stack, &path->src, &path->dst, path->link, path);
+	struct net_ip src = net_ip4(path->src), dst = net_ip4(path->dst);
+
+	return find_way(stack, &src, &dst, path->link, path);
 }

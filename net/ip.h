@@ -84,14 +84,14 @@ void net_ip_deliver(struct net_stack *stack, struct net_pkt *pkt, const struct n
 
 /* Where packets from one of our addresses to a peer go; kept by connections. */
 struct net_path {
-	struct net_ip src;	/* ours */
-	struct net_ip dst;
 	struct net_neigh *neigh; /* next hop; NULL: resolve again, or loopback */
+	uint32_t src;		/* ours; both IPv4, as on the wire */
+	uint32_t dst;
 	uint32_t gen;		/* of net_ips: routes or neighbours have changed since */
 	uint16_t mtu;
-	bool loop;		/* dst is ours: around inside the stack */
-	bool self;		/* dst is ours: out on the link, to ourselves */
-	bool link;		/* dst is the other end's, whoever else has it */
+	bool loop : 1;		/* dst is ours: around inside the stack */
+	bool self : 1;		/* dst is ours: out on the link, to ourselves */
+	bool link : 1;		/* dst is the other end's, whoever else has it */
 };
 
 /* Who comes next on a path that is not to ourselves: dst, or a gateway. ENETUNREACH. */

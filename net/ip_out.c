@@ -32,7 +32,7 @@ static inline void l4_checksum(const struct net_path *path, struct net_out *out,
 	}
 	if (out->flags & NET_OUT_TSO)
 		len = 0;	/* the device adds each segment's */
-	sum = net_csum_pseudo(net_ip_v4(&path->src), net_ip_v4(&path->dst), proto, len);
+	sum = net_csum_pseudo(path->src, path->dst, proto, len);
 	if (offload) {
 		*field = net_csum_fold(sum);
 		out->flags |= offload;
@@ -59,7 +59,7 @@ static inline uint16_t ip_id(struct net_stack *stack, uint32_t src, uint32_t dst
 static inline void ip_header(struct net_stack *stack, const struct net_path *path,
 			     struct net_out *out, uint8_t proto, uint8_t tos, bool may_fragment)
 {
-	uint32_t src = net_ip_v4(&path->src), dst = net_ip_v4(&path->dst), w[5];
+	uint32_t src = path->src, dst = path->dst, w[5];
 	struct net_ip_hdr *ip = (struct net_ip_hdr *)(out->hdr - NET_IP_LEN);
 
 	w[0] = __builtin_bswap32(0x45000000 | (uint32_t)tos << 16 |

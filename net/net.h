@@ -32,11 +32,13 @@ struct tcp_info;		/* of <linux/tcp.h>; that of <netinet/tcp.h> is shorter */
 
 /* ---- addresses: IPv6's size; IPv4 is ::ffff:a.b.c.d. Both parts as on the wire. */
 
+typedef uint64_t net_ip_half __attribute__((__aligned__(4)));
+
 struct net_ip {
 	union {
 		uint8_t b[16];
 		uint32_t w[4];
-		uint64_t d[2];
+		net_ip_half d[2]; /* so that an address and a port take 20 bytes */
 	};
 };
 

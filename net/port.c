@@ -197,7 +197,8 @@ int net_port_bind(struct net_sock *s, const struct net_addr *addr)
 			net_local_drop(stack, &addr->ip);
 		return ENOMEM;
 	}
-	s->local.ip = s->held_ip = addr->ip;
+	s->local.ip = addr->ip;
+	s->holds_ip = !any;
 	s->local.port = port;
 	s->bound = true;
 	s->port_next = p->socks;
@@ -222,8 +223,9 @@ void net_port_unbind(struct net_sock *s)
 	s->bound = false;
 	ways_change(s);
 	drop_if_unused(ports, p);
-	if (!net_ip_is_any(&s->held_ip))
-		net_local_drop(s->stack, &s->held_ip);
+	if (s->holds_ip)
+		net_local_drop(s->stack, &s->local.ip);
+	s->holds_ip = false;
 }
 
 int net_port_pick(struct net_sock *s, bool (*taken)(struct net_sock *s, uint16_t port))

@@ -21,7 +21,7 @@ int net_socket(struct net_stack *stack, enum net_type type, void *user,
 	list_init(&s->ready);
 	s->user = user;
 	s->type = (uint8_t)type;
-	s->local.ip = s->peer.ip = s->held_ip = net_ip4(0);
+	s->local.ip = s->peer.ip = net_ip4(0);
 	*sock_out = s;
 	return 0;
 }

@@ -49,16 +49,22 @@ struct net_sock {
 	struct net_addr local;	/* ip any: every address of ours */
 	struct net_addr peer;	/* port 0: none */
 	struct net_stack *stack;
-	uint8_t type;		/* enum net_type */
-	uint8_t events;		/* enum net_event, not taken yet */
-	bool reuse;		/* SO_REUSEADDR */
-	bool bound;		/* has a local port of its own: in net_ports */
-	bool listens;		/* TCP */
 	struct list ready;	/* of the stack; itself if it has no event */
 	void *user;
 	struct net_sock *port_next; /* of net_ports */
-	struct net_ip held_ip;	/* what bind held; local may be more exact later */
+	uint8_t type;		/* enum net_type */
+	uint8_t events;		/* enum net_event, not taken yet */
+	bool reuse : 1;		/* SO_REUSEADDR */
+	bool bound : 1;		/* has a local port of its own: in net_ports */
+	bool listens : 1;	/* TCP */
+	bool holds_ip : 1;	/* bind held local.ip; else it is any, or only more exact */
 };
+
+/* What bind held. */
+static inline struct net_ip net_held_ip(const struct net_sock *s)
+{
+	return s->holds_ip ? s->local.ip : net_ip4(0);
+}
 
 static inline void net_raise(struct net_sock *s, unsigned events)
 {

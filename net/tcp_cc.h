@@ -1,7 +1,7 @@
 /*
  * Congestion control (RFC 5681) as a table of what happens to a connection. The
  * rest of TCP finds losses and decides what to send again; an algorithm only moves
- * cwnd and ssthresh, in bytes. Its own state is the connection's cc_priv.
+ * cwnd and ssthresh, in bytes.
  */
 #ifndef NET_TCP_CC_H
 #define NET_TCP_CC_H

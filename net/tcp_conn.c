@@ -216,7 +216,7 @@ void tcp_conn_renew(struct tcp_conn *c)
 	if (!c->s.bound)
 		c->s.local = (struct net_addr){ .ip = net_ip4(0) };
 	else
-		c->s.local.ip = c->s.held_ip;
+		c->s.local.ip = net_held_ip(&c->s);
 	c->ts_on = c->peer_wscale = c->fin_early = c->fin_rcvd = c->fin_queued = false;
 	c->rtt_timed = c->syn_again = c->fin_acked = c->rcv_shut = c->want_write = false;
 	c->rtx_wanted = false;

@@ -73,6 +73,7 @@ struct tcp_listener {
 	uint32_t backlog;
 };
 
+/* The order is that of the usual segment's way through it, in and out. */
 struct tcp_conn {
 	struct net_sock s;
 
@@ -130,26 +131,34 @@ struct tcp_conn {
 	struct tcp_sendq sq;
 	struct net_path path;
 	uint32_t cwnd, ssthresh;
-	uint32_t recover;	/* RFC 6582 */
-	uint32_t cc_acked;	/* RFC 5681 3.1: bytes that have not grown cwnd yet */
-	uint32_t srtt, rttvar;	/* us << 3, us << 2; srtt 0: no sample */
+	uint32_t ts_offset;
+	uint32_t ts_recent_s;	/* when ts_recent was set: RFC 7323 5.5 */
 	uint32_t rto;		/* us, not backed off */
 	uint32_t rtt_seq, rtt_us;
 	uint32_t snd_ms;	/* tcps.ms of the last data segment sent */
-	uint32_t progress_ms;	/* ... of when what is out began to wait */
+	uint32_t rcvbuf, sndbuf;
+	uint64_t bytes_acked, bytes_received;
 	uint8_t backoff;	/* rto << this */
 	uint8_t retries;	/* without an answer */
 	uint8_t pingpong;	/* RFC 9293 3.8.6.3, see tcp_ack.c: answers in a row */
 	uint8_t pingpong_min;	/* ... it takes for a delay */
+	uint32_t ack_ms;	/* tcps.ms when the delayed ACK is due */
 	struct net_timer timer;
 	struct list link;	/* tcps.acks or tcps.blocked */
 	struct list delack;	/* tcps.delacks; may stay there after its ACK has gone */
-	uint32_t ack_ms;	/* tcps.ms when the delayed ACK is due */
+	const struct net_tcp_cc *cc;
 
 	/* the rest */
+	struct list all;	/* tcps.all, or tcps.dead */
+	union {
+		struct tcp_listener *listener; /* LISTEN: its own */
+		struct tcp_conn *parent;	/* CHILD: whose it is */
+	};
+	uint32_t recover;	/* RFC 6582 */
+	uint32_t cc_acked;	/* RFC 5681 3.1: bytes that have not grown cwnd yet */
+	uint32_t srtt, rttvar;	/* us << 3, us << 2; srtt 0: no sample */
+	uint32_t progress_ms;	/* tcps.ms of when what is out began to wait */
 	uint32_t fin_seq;
-	uint32_t ts_offset;
-	uint32_t ts_recent_s;	/* when ts_recent was set: RFC 7323 5.5 */
 	uint32_t oow_ms;	/* when an empty segment outside the window was answered */
 	uint16_t mss_max;	/* TCP_MAXSEG; 0: none */
 	uint16_t mss_peer;	/* of its SYN */
@@ -160,16 +169,7 @@ struct tcp_conn {
 	uint16_t keepidle, keepintvl; /* s */
 	int32_t linger;		/* s; -1: off */
 	uint32_t user_timeout;	/* ms; 0: none */
-	uint32_t rcvbuf, sndbuf;
 	uint32_t total_retrans;
-	const struct net_tcp_cc *cc;
-	uint64_t cc_priv[3];
-	uint64_t bytes_acked, bytes_received;
-	struct list all;	/* tcps.all, or tcps.dead */
-	union {
-		struct tcp_listener *listener; /* LISTEN: its own */
-		struct tcp_conn *parent;	/* CHILD: whose it is */
-	};
 };
 
 static inline struct tcp_conn *tcp_conn(const struct net_sock *s)

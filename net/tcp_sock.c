@@ -99,7 +99,7 @@ static int take_addresses(struct tcp_conn *c, const struct net_addr *peer)
 	err = net_path_find_to(s->stack, NET_TCP, &s->local.ip, peer, &c->path);
 	if (err)
 		return err;
-	s->local.ip = c->path.src;
+	s->local.ip = net_ip4(c->path.src);
 	s->peer = *peer;
 	if (s->bound) {
 		if (is_taken(s, s->local.port))

@@ -24,7 +24,7 @@ struct net_dgram {
 struct udp {
 	struct net_sock s;	/* first */
 	struct net_path path;	/* to who was sent to last */
-	uint16_t path_port;
+	struct net_addr path_to;
 	struct net_dgram *rx, **rx_end;	/* oldest first */
 	uint64_t queued;	/* payload bytes in rx */
 	int64_t pinned;		/* by rx, and by what the program has (net_charge) */
@@ -225,10 +225,10 @@ static int path_get(struct udp *u, const struct net_addr *to)
 {
 	struct net_stack *stack = u->s.stack;
 
-	if (likely(u->path.gen == stack->ip.gen) && likely(net_ip_equal(&u->path.dst, &to->ip)) &&
-	    likely(u->path_port == to->port))
+	if (likely(u->path.gen == stack->ip.gen) && likely(net_ip_equal(&u->path_to.ip, &to->ip)) &&
+	    likely(u->path_to.port == to->port))
 		return 0;
-	u->path_port = to->port;
+	u->path_to = *to;
 	return net_path_find_to(stack, NET_UDP, &u->s.local.ip, to, &u->path);
 }
 
@@ -326,13 +326,15 @@ int net_udp_socket(struct net_stack *stack, struct net_sock **sock_out)
 int net_udp_connect(struct net_sock *s, const struct net_addr *peer)
 {
 	struct udp *u = udp_of(s);
-	int err = net_path_find_to(s->stack, NET_UDP, &s->held_ip, peer, &u->path);
+	struct net_ip held = net_held_ip(s);
+	int err = net_path_find_to(s->stack, NET_UDP, &held, peer, &u->path);
 
 	if (!err)
 		err = bind_if_unbound(s);
 	if (err)
 		return err;
-	s->local.ip = u->path.src;
+	u->path_to = *peer;
+	s->local.ip = net_ip4(u->path.src);
 	s->peer = *peer;
 	u->err = 0;
 	return 0;

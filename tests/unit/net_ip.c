@@ -329,7 +329,7 @@ static void expect_path(const char *dst, const char *src, const char *hop)
 	ck_assert_int_eq(net_path_find(bed->stack, &any_ip, &to, &path), 0);
 	ck_assert_int_eq(net_path_hop(bed->stack, &path, &next), 0);
 	ck_assert_uint_eq(net_ip_v4(&next), bed_v4(hop));
-	ck_assert_uint_eq(net_ip_v4(&path.src), net_ip_v4(&from));
+	ck_assert_uint_eq(path.src, net_ip_v4(&from));
 }
 
 static int path_error(const char *src, const char *dst)
