@@ -10,13 +10,18 @@
 
 #define FIRST_SIZE 64u
 
-/* One that somebody uses. */
+/* One that sockets are bound to. */
 struct net_port {
 	struct net_port *next;	/* of its hash chain */
-	struct net_sock *socks;	/* bound ones, by port_next */
-	uint32_t n_held;	/* connections without a bound socket */
+	struct net_sock *socks;	/* by port_next */
 	uint16_t port;		/* as on the wire */
 	uint8_t type;		/* enum net_type */
+};
+
+/* One that connections use without a bound socket (TCP). */
+struct net_held_port {
+	uint16_t port;		/* as on the wire */
+	uint32_t n;		/* 0: an empty place */
 };
 
 int net_ports_init(struct net_stack *stack)
@@ -27,6 +32,13 @@ int net_ports_init(struct net_stack *stack)
 	if (!ports->table)
 		return ENOMEM;
 	ports->mask = FIRST_SIZE - 1;
+	ports->held = calloc(FIRST_SIZE, sizeof(struct net_held_port));
+	if (!ports->held) {
+		free(ports->table);
+		ports->table = NULL;
+		return ENOMEM;
+	}
+	ports->held_mask = FIRST_SIZE - 1;
 	return 0;
 }
 
@@ -44,6 +56,8 @@ void net_ports_fini(struct net_stack *stack)
 	}
 	free(ports->table);
 	ports->table = NULL;
+	free(ports->held);
+	ports->held = NULL;
 }
 
 static struct net_port **chain_of(const struct net_ports *ports, uint16_t port)
@@ -111,13 +125,91 @@ static void drop_if_unused(struct net_ports *ports, struct net_port *p)
 {
 	struct net_port **link = chain_of(ports, p->port);
 
-	if (p->socks || p->n_held)
+	if (p->socks)
 		return;
 	while (*link != p)
 		link = &(*link)->next;
 	*link = p->next;
 	ports->n--;
 	free(p);
+}
+
+/* ---- held ones: open addressing, linear probing */
+
+static uint32_t held_home(const struct net_ports *ports, uint16_t port)
+{
+	return (port * 0x9e3779b1u) >> 15 & ports->held_mask;
+}
+
+/* The place of a port, or the empty one where it would be. */
+static struct net_held_port *held_find(const struct net_ports *ports, uint16_t port)
+{
+	uint32_t i = held_home(ports, port);
+
+	while (ports->held[i].n && ports->held[i].port != port)
+		i = (i + 1) & ports->held_mask;
+	return &ports->held[i];
+}
+
+static bool is_held(const struct net_ports *ports, uint8_t type, uint16_t port)
+{
+	return type == NET_TCP && held_find(ports, port)->n;
+}
+
+static int held_grow(struct net_ports *ports)
+{
+	struct net_held_port *old = ports->held;
+	uint32_t size = ports->held_mask + 1;
+
+	ports->held = calloc(2 * (size_t)size, sizeof(*old));
+	if (!ports->held) {
+		ports->held = old;
+		return ENOMEM;
+	}
+	ports->held_mask = 2 * size - 1;
+	for (uint32_t i = 0; i < size; i++)
+		if (old[i].n)
+			*held_find(ports, old[i].port) = old[i];
+	free(old);
+	return 0;
+}
+
+static int held_add(struct net_ports *ports, uint16_t port)
+{
+	struct net_held_port *held = held_find(ports, port);
+
+	if (held->n) {
+		held->n++;
+		return 0;
+	}
+	if (ports->n_held + 1 > (ports->held_mask + 1) / 4 * 3) {
+		if (held_grow(ports))
+			return ENOMEM;
+		held = held_find(ports, port);
+	}
+	*held = (struct net_held_port){ .port = port, .n = 1 };
+	ports->n_held++;
+	return 0;
+}
+
+/* Those behind the gap that their probing would no longer reach move up. */
+static void held_drop(struct net_ports *ports, uint16_t port)
+{
+	struct net_held_port *held = ports->held;
+	uint32_t mask = ports->held_mask, gap = (uint32_t)(held_find(ports, port) - held);
+
+	if (--held[gap].n)
+		return;
+	ports->n_held--;
+	for (uint32_t i = (gap + 1) & mask; held[i].n; i = (i + 1) & mask) {
+		uint32_t home = held_home(ports, held[i].port);
+
+		if (((i - home) & mask) < ((i - gap) & mask))
+			continue;
+		held[gap] = held[i];
+		held[i].n = 0;
+		gap = i;
+	}
 }
 
 /* ---- binding */
@@ -127,13 +219,14 @@ static bool addresses_overlap(const struct net_ip *a, const struct net_ip *b)
 	return net_ip_is_any(a) || net_ip_is_any(b) || net_ip_equal(a, b);
 }
 
-static bool is_taken(const struct net_port *p, const struct net_sock *s, const struct net_ip *ip)
+static bool is_taken(const struct net_sock *s, uint16_t port, const struct net_ip *ip)
 {
-	if (!p)
-		return false;
-	if (p->n_held && !s->reuse)
+	const struct net_ports *ports = &s->stack->ports;
+	const struct net_port *p = find(ports, s->type, port);
+
+	if (!s->reuse && is_held(ports, s->type, port))
 		return true;
-	for (const struct net_sock *other = p->socks; other; other = other->port_next) {
+	for (const struct net_sock *other = p ? p->socks : NULL; other; other = other->port_next) {
 		if (!addresses_overlap(&other->local.ip, ip))
 			continue;
 		if (!other->reuse || !s->reuse || other->listens)
@@ -160,7 +253,7 @@ static int free_port(struct net_sock *s, uint16_t *port_out)
 	for (uint32_t i = 0; i < n; i++) {
 		uint16_t port = nth_port(stack, first, i);
 
-		if (find(&stack->ports, s->type, port))
+		if (find(&stack->ports, s->type, port) || is_held(&stack->ports, s->type, port))
 			continue;
 		*port_out = port;
 		return 0;
@@ -185,7 +278,7 @@ int net_port_bind(struct net_sock *s, const struct net_addr *addr)
 
 	if (!port)
 		err = free_port(s, &port);
-	else if (is_taken(find(&stack->ports, s->type, port), s, &addr->ip))
+	else if (is_taken(s, port, &addr->ip))
 		err = EADDRINUSE;
 	if (!err && !any)
 		err = net_local_hold(stack, &addr->ip);
@@ -259,26 +352,20 @@ bool net_port_has_listener(const struct net_sock *s)
 
 int net_port_hold(struct net_stack *stack, const struct net_addr *local, int n)
 {
-	struct net_port *p;
 	int err;
 
 	if (n < 0) {
-		p = find(&stack->ports, NET_TCP, local->port);
-		p->n_held--;
-		drop_if_unused(&stack->ports, p);
+		held_drop(&stack->ports, local->port);
 		net_local_drop(stack, &local->ip);
 		return 0;
 	}
 	err = net_local_hold(stack, &local->ip);
 	if (err)
 		return err;
-	p = make(&stack->ports, NET_TCP, local->port);
-	if (!p) {
+	err = held_add(&stack->ports, local->port);
+	if (err)
 		net_local_drop(stack, &local->ip);
-		return ENOMEM;
-	}
-	p->n_held++;
-	return 0;
+	return err;
 }
 
 /* ---- who gets a packet */

@@ -1,6 +1,6 @@
 /*
- * Local ports: who is bound to which, and the choice of a random free one
- * (RFC 6056) from net_config's range.
+ * Local ports: who is bound to which, which connections use, and the choice of a random
+ * free one (RFC 6056) from net_config's range.
  */
 #ifndef NET_PORT_H
 #define NET_PORT_H
@@ -16,6 +16,9 @@ struct net_ports {
 	struct net_port **table;	/* by port and type; see port.c */
 	uint32_t mask;
 	uint32_t n;
+	struct net_held_port *held;	/* by port */
+	uint32_t held_mask;
+	uint32_t n_held;
 };
 
 int net_ports_init(struct net_stack *stack);
