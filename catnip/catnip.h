@@ -44,10 +44,9 @@ struct catnip_ctx {
 	uint32_t losses;	/* of it, that have been dealt with */
 	uint64_t *count;	/* enum catnip_count */
 	uint64_t *net_count;	/* enum net_count */
-	struct catnip_queue **origins; /* by libos_buf.origin; 0 is nobody */
-	uint32_t n_origins;	/* places of it ever used, at first 1 */
-	uint32_t cap_origins;
-	uint32_t free_origin;	/* first of a chain through them; 0: none */
+	struct catnip_queue **chunks; /* places of queues, by libos_buf.origin */
+	uint32_t n_chunks;
+	uint32_t free_place;	/* first of a chain, by next_free; 0: none */
 	uint32_t n_owed;	/* closed queues whose pushes still wait */
 
 	uint64_t nap, nap_max;	/* ns */
@@ -68,8 +67,11 @@ struct catnip_queue {
 	struct libos_queue q;	/* first */
 	struct net_sock *sock;	/* NULL: it has gone, the queue is freed with what it
 				 * pins */
-	uint32_t origin;	/* its place in origins */
-	uint32_t n_pinned;	/* buffers that the program holds of it */
+	uint32_t origin;	/* its place; 0: nobody has it */
+	union {
+		uint32_t n_pinned; /* buffers that the program holds of it */
+		uint32_t next_free;
+	};
 	bool dry;		/* nothing to receive: NET_READABLE will tell */
 	bool closed;		/* by the program */
 	bool closing;		/* net_close() has been called, and will report */
@@ -123,6 +125,22 @@ static inline void catnip_now(struct catnip_ctx *cn)
 
 /* Everything that waits to be sent goes to the port, before the call ends. */
 void catnip_send_now(struct catnip_ctx *cn);
+
+/* ---- places.c: where queues live */
+
+#define CATNIP_CHUNK 64u
+
+static inline struct catnip_queue *catnip_queue_at(const struct catnip_ctx *cn, uint32_t place)
+{
+	return &cn->chunks[place / CATNIP_CHUNK][place % CATNIP_CHUNK];
+}
+
+/* Zeroed but for origin; NULL: ENOMEM. */
+struct catnip_queue *catnip_place_take(struct catnip_ctx *cn);
+void catnip_place_give(struct catnip_ctx *cn, struct catnip_queue *s);
+/* All, one after the other: *place begins as 0. NULL: no more. */
+struct catnip_queue *catnip_place_next(const struct catnip_ctx *cn, uint32_t *place);
+void catnip_places_fini(struct catnip_ctx *cn);
 
 /* ---- queue.c: a queue and its socket */
 

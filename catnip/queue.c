@@ -3,7 +3,6 @@
 #include "catnip/catnip.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "net/ip.h"
@@ -13,71 +12,14 @@
  * begin is in stream.c, what is pushed in push.c.
  */
 
-#define FIRST_ORIGINS 64u
-
-/* ---- a place by which buffers know their queue */
-
-static int origins_grow(struct catnip_ctx *cn)
-{
-	uint32_t cap = cn->cap_origins ? cn->cap_origins * 2 : FIRST_ORIGINS;
-	struct catnip_queue **origins = realloc(cn->origins, cap * sizeof(*origins));
-
-	if (!origins)
-		return ENOMEM;
-	origins[0] = NULL;
-	cn->origins = origins;
-	cn->cap_origins = cap;
-	if (!cn->n_origins)
-		cn->n_origins = 1;
-	return 0;
-}
-
-/* A free place holds the number of the next one, marked as odd: no pointer is. */
-static struct catnip_queue *free_mark(uint32_t next)
-{
-	return (struct catnip_queue *)((uintptr_t)next << 1 | 1);
-}
-
-static bool is_free(const struct catnip_queue *s)
-{
-	return (uintptr_t)s & 1;
-}
-
-static int origin_take(struct catnip_ctx *cn, struct catnip_queue *s)
-{
-	uint32_t i = cn->free_origin;
-
-	if (i) {
-		cn->free_origin = (uint32_t)((uintptr_t)cn->origins[i] >> 1);
-	} else {
-		if (cn->n_origins == cn->cap_origins && origins_grow(cn))
-			return ENOMEM;
-		i = cn->n_origins++;
-	}
-	cn->origins[i] = s;
-	s->origin = i;
-	return 0;
-}
-
-static void origin_give(struct catnip_ctx *cn, uint32_t i)
-{
-	cn->origins[i] = free_mark(cn->free_origin);
-	cn->free_origin = i;
-}
-
 /* ---- life */
 
 struct catnip_queue *catnip_queue_alloc(struct catnip_ctx *cn, enum libos_queue_type type)
 {
-	struct catnip_queue *s = calloc(1, sizeof(*s));
+	struct catnip_queue *s = catnip_place_take(cn);
 
-	if (!s)
-		return NULL;
-	if (origin_take(cn, s)) {
-		free(s);
-		return NULL;
-	}
-	libos_queue_init(&s->q, &cn->base, type);
+	if (s)
+		libos_queue_init(&s->q, &cn->base, type);
 	return s;
 }
 
@@ -89,26 +31,21 @@ void catnip_queue_free(struct catnip_queue *s)
 	catnip_to_drop(s, NULL);
 	if (s->n_pinned)
 		return; /* catnip_released() of the last one */
-	origin_give(cn, s->origin);
-	free(s);
+	catnip_place_give(cn, s);
 }
 
 void catnip_queues_fini(struct catnip_ctx *cn)
 {
-	for (uint32_t i = 1; i < cn->n_origins; i++) {
-		struct catnip_queue *s = cn->origins[i];
+	struct catnip_queue *s;
+	uint32_t place = 0;
 
-		if (is_free(s))
-			continue;
+	while ((s = catnip_place_next(cn, &place))) {
 		libos_queue_fail_pushes(&s->q, ECANCELED);
 		if (s->close_op)
 			libos_op_fail(s->close_op, ECANCELED);
 		catnip_to_drop(s, NULL);
-		free(s);
 	}
-	free(cn->origins);
-	cn->origins = NULL;
-	cn->n_origins = cn->cap_origins = cn->free_origin = 0;
+	catnip_places_fini(cn);
 }
 
 int catnip_socket(struct libos_ctx *ctx, enum libos_queue_type type, struct libos_queue **q_out)
@@ -212,9 +149,9 @@ void catnip_released(struct libos_ctx *ctx, struct libos_buf *buf)
 	struct catnip_ctx *cn = (struct catnip_ctx *)(void *)ctx;
 	struct catnip_queue *s;
 
-	if (unlikely(!cn->origins))
+	if (unlikely(!cn->chunks))
 		return; /* the instance ends */
-	s = cn->origins[buf->origin];
+	s = catnip_queue_at(cn, buf->origin);
 	cn->count[CATNIP_C_PINNED] -= buf->pinned;
 	s->n_pinned--;
 	if (likely(s->sock)) {
