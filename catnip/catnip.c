@@ -123,7 +123,6 @@ static int init(struct libos *os, struct libos_ctx **ctx_out)
 	cn->base.be = &catnip_backend;
 	cn->base.os = os;
 	cn->rx_watch.fd = -1;
-	cn->nap = NAP_MIN;
 	cn->nap_max = (uint64_t)libos_settings_int(set, "wait.nap_us") * NSEC_PER_USEC;
 	cn->linger = libos_settings_bool(set, "tcp_socket_options.linger.enabled");
 	cn->linger_s = (int)libos_settings_int(set, "tcp_socket_options.linger.time_seconds");
@@ -209,7 +208,7 @@ static bool pass(struct catnip_ctx *cn, struct net_pkt *pkts, uint32_t n)
 
 	catnip_now(cn);
 	if (n)
-		cn->nap = NAP_MIN;
+		cn->heard = cn->base.os->now;
 	if (n || cn->busy)
 		net_input(cn->stack, cn->base.os->now, pkts, n);
 	if (unlikely(cn->base.os->now >= cn->deadline))
@@ -246,19 +245,17 @@ static void disarm(struct catnip_ctx *cn)
 }
 
 /* A port without an interrupt is looked at now and then, the seldomer the longer
- * nothing has come. */
+ * nothing has come: what comes waits at most for half of the silence before it. */
 static void nap(struct catnip_ctx *cn, uint64_t *deadline)
 {
-	uint64_t until;
+	uint64_t now = cn->base.os->now, len = (now - cn->heard) / 2;
 
-	if (cn->busy) /* the port has taken less than there was */
-		cn->nap = NAP_MIN;
-	until = cn->base.os->now + cn->nap;
-	if (*deadline > until)
-		*deadline = until;
-	cn->nap *= 2;
-	if (cn->nap > cn->nap_max)
-		cn->nap = cn->nap_max;
+	if (len > cn->nap_max)
+		len = cn->nap_max;
+	if (len < NAP_MIN || cn->busy) /* busy: the port has taken less than there was */
+		len = NAP_MIN;
+	if (*deadline > now + len)
+		*deadline = now + len;
 	cn->count[CATNIP_C_NAPS]++;
 }
 

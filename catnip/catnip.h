@@ -49,7 +49,8 @@ struct catnip_ctx {
 	uint32_t free_place;	/* first of a chain, by next_free; 0: none */
 	uint32_t n_owed;	/* closed queues whose pushes still wait */
 
-	uint64_t nap, nap_max;	/* ns */
+	uint64_t nap_max;	/* ns */
+	uint64_t heard;		/* ns: when something came in last */
 	struct libos_watch rx_watch; /* fd -1: the port has no receive interrupt */
 	struct catnip_conns *conns; /* the table for clowder-stat; NULL: none */
 	bool linger;

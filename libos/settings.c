@@ -27,7 +27,7 @@ const struct libos_key libos_core_keys[] = {
 	  .min = 0, .max = 3600000 },
 	{ .name = "wait.spin_us", .type = LIBOS_KEY_INT, .def = "50",
 	  .min = -1, .max = 3600000000 },
-	{ .name = "wait.nap_us", .type = LIBOS_KEY_INT, .def = "250",
+	{ .name = "wait.nap_us", .type = LIBOS_KEY_INT, .def = "1000",
 	  .min = 20, .max = 1000000 },
 	{ .name = "pool.max_bytes", .type = LIBOS_KEY_INT, .def = "0",
 	  .min = 0, .max = INT64_MAX },
