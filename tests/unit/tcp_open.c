@@ -395,6 +395,9 @@ START_TEST(syn_received)
 	tbed_give(b, .flags = SYN, .seq = 100);
 	seg = tbed_expect(b, SYN | ACK);
 	ck_assert_uint_eq(seg.seq, iss);
+	tbed_give(b, .flags = ACK, .seq = 100, .ack = iss + 1); /* before the window */
+	tbed_expect(b, ACK);
+	ck_assert_uint_eq(b->stack->tcp.n_half, 1);
 	tbed_give(b, .flags = ACK, .seq = 101, .ack = iss + 2);
 	seg = tbed_expect(b, RST);
 	ck_assert_uint_eq(seg.seq, iss + 2);

@@ -167,6 +167,36 @@ START_TEST(beyond_the_window)
 }
 END_TEST
 
+/* RFC 9293 3.10.7.4, the table: to the byte, at either edge. */
+static const struct edge {
+	bool right;
+	int32_t off;		/* from that edge */
+	uint32_t len;
+	bool acceptable;
+} edges[] = {
+	{ false, -10, 10, false }, { false, -10, 11, true }, { false, -2, 0, false },
+	{ false, 0, 0, true }, { false, 0, 1, true },
+	{ true, -1, 1, true }, { true, -1, 20, true }, { true, 0, 0, true },
+	{ true, 0, 1, false }, { true, 0, 20, false }, { true, 1, 0, false },
+};
+
+START_TEST(window_edges)
+{
+	const struct edge *e = &edges[_i];
+	struct conn c;
+	uint32_t seq;
+
+	in_state(&c, TCPS_ESTABLISHED);
+	seq = c.next_seq + (e->right ? tcp_conn(c.b->s)->rcv_edge - tcp_conn(c.b->s)->rcv_nxt : 0);
+	tbed_rel(c.b, ACK, seq + (uint32_t)e->off, c.next_ack, e->len);
+	ck_assert_uint_eq(tbed_counted(c.b, TCP_OUT_OF_WINDOW), !e->acceptable);
+	if (e->len || !e->acceptable)
+		tbed_expect(c.b, ACK);
+	tbed_expect_nothing(c.b);
+	tbed_free(c.b);
+}
+END_TEST
+
 /* Empty ones are answered twice a second at most. */
 START_TEST(empty_outside)
 {
@@ -247,6 +277,20 @@ START_TEST(syn_in_the_window)
 		expect_state(&c, c.state);
 	}
 	tbed_free(c.b);
+}
+END_TEST
+
+/* The very SYN that it began with, late: an ACK, and no SYN,ACK once more. */
+START_TEST(syn_again)
+{
+	struct tbed *b = _i ? tbed_accepted("", NULL) : tbed_connected("", NULL);
+
+	tbed_rel(b, SYN, 0, 0, 0);
+	tbed_expect_rel(b, ACK, 1, 1, 0);
+	tbed_expect_nothing(b);
+	ck_assert_uint_eq(tbed_counted(b, TCP_OUT_OF_WINDOW), 1);
+	ck_assert_uint_eq(tcp_conn(b->s)->state, TCPS_ESTABLISHED);
+	tbed_free(b);
 }
 END_TEST
 
@@ -488,6 +532,8 @@ Suite *tcp_states_suite(void)
 
 	for (size_t i = 0; i < array_size(all); i++)
 		tcase_add_loop_test(tc, all[i], 0, N_STATES * TBED_SEQS);
+	tcase_add_loop_test(tc, window_edges, 0, (int)array_size(edges));
+	tcase_add_loop_test(tc, syn_again, 0, 2);
 	suite_add_tcase(s, tc);
 	return s;
 }
