@@ -454,6 +454,20 @@ START_TEST(fails_before_accept)
 }
 END_TEST
 
+/* In the queue it is a connection like others. */
+START_TEST(syn_before_accept)
+{
+	struct tbed *b = listening("", 1);
+	uint32_t iss = give_syn(b, PEERS);
+
+	tbed_give(b, .flags = ACK, .seq = 101, .ack = iss + 1);
+	tbed_give(b, .flags = SYN, .seq = 105);
+	tbed_expect(b, ACK);
+	ck_assert_int_eq(net_accept(b->listener, NULL, &b->s, NULL), 0);
+	tbed_free(b);
+}
+END_TEST
+
 /* One of which nothing had come makes room in the backlog for another. */
 START_TEST(fails_with_nothing)
 {
@@ -617,6 +631,7 @@ Suite *tcp_open_suite(void)
 	tcase_add_test(tc, syn_received);
 	tcase_add_test(tc, listener_closes);
 	tcase_add_test(tc, fails_before_accept);
+	tcase_add_test(tc, syn_before_accept);
 	tcase_add_test(tc, fails_with_nothing);
 	tcase_add_loop_test(tc, stray_segments, 0, (int)array_size(strays));
 	tcase_add_test(tc, malformed);

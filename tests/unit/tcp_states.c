@@ -354,6 +354,69 @@ START_TEST(old_ack)
 }
 END_TEST
 
+/* RFC 5961 5.2: to the number. */
+START_TEST(old_ack_edges)
+{
+	struct conn c;
+	uint32_t most;
+
+	in_state(&c, TCPS_ESTABLISHED);
+	most = tcp_conn(c.b->s)->snd_wnd_max;
+	tbed_rel(c.b, ACK, c.next_seq, c.next_ack - most - (uint32_t)_i, 0);
+	if (_i)
+		tbed_expect(c.b, ACK);
+	tbed_expect_nothing(c.b);
+	ck_assert_uint_eq(tbed_counted(c.b, TCP_ACK_BAD), _i);
+	tbed_free(c.b);
+}
+END_TEST
+
+/* Of two that probe each other neither knows whether its byte was taken: what an old
+ * one acknowledges counts, that of anything else from before the window does not. */
+static const struct old_probe {
+	uint32_t before, len;
+	uint8_t flags;
+	bool counts;
+} old_probes[] = {
+	{ 1, 0, ACK, true }, { 1, 1, ACK, true }, { 1, 1, ACK | PSH, true },
+	{ 2, 0, ACK, false }, { 2, 1, ACK, false }, { 2, 2, ACK, false }, { 1, 0, 0, false },
+	{ 1, 0, ACK | RST, false }, { 1, 0, ACK | SYN, false },
+};
+
+START_TEST(old_probe)
+{
+	const struct old_probe *o = &old_probes[_i];
+	struct conn c;
+
+	in_state(&c, TCPS_ESTABLISHED);
+	tbed_send(c.b, SENT, 20);
+	tbed_forget(c.b);
+	tbed_rel(c.b, o->flags, c.next_seq - o->before, c.next_ack + 20, o->len);
+	ck_assert_uint_eq(net_bytes_unacked(c.b->s), o->counts ? 0 : 20);
+	expect_state(&c, TCPS_ESTABLISHED);
+	tbed_free(c.b);
+}
+END_TEST
+
+/* RFC 9293 3.10.7.4: SND.WL1 and WL2; the later in the peer's data is the newer. */
+START_TEST(window_of_the_latest)
+{
+	struct conn c;
+	uint32_t later;
+
+	in_state(&c, TCPS_ESTABLISHED);
+	c.b->wnd = 100;
+	tbed_rel(c.b, ACK, c.next_seq + 10, c.next_ack, 10);
+	later = tcp_conn(c.b->s)->snd_wnd;
+	c.b->wnd = 200;
+	tbed_rel(c.b, ACK, c.next_seq, c.next_ack, 10);
+	ck_assert_uint_eq(tcp_conn(c.b->s)->snd_wnd, later);
+	tbed_rel(c.b, ACK, c.next_seq + 20, c.next_ack, 0);
+	ck_assert_uint_eq(tcp_conn(c.b->s)->snd_wnd, 2 * later);
+	tbed_free(c.b);
+}
+END_TEST
+
 START_TEST(ack_of_all)
 {
 	struct conn c;
@@ -534,6 +597,9 @@ Suite *tcp_states_suite(void)
 		tcase_add_loop_test(tc, all[i], 0, N_STATES * TBED_SEQS);
 	tcase_add_loop_test(tc, window_edges, 0, (int)array_size(edges));
 	tcase_add_loop_test(tc, syn_again, 0, 2);
+	tcase_add_loop_test(tc, old_ack_edges, 0, 2);
+	tcase_add_loop_test(tc, old_probe, 0, (int)array_size(old_probes));
+	tcase_add_test(tc, window_of_the_latest);
 	suite_add_tcase(s, tc);
 	return s;
 }
