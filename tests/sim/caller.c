@@ -18,6 +18,7 @@
 #define PORT 3100u		/* nobody else's, and 50 behind it */
 #define PORT_KEPT 3150u		/* of what outlives a turn; 40 */
 #define NO_PORT 3199u		/* nobody's */
+#define WAITING_MOST 256u	/* packets, for neighbours */
 #define STREAM 98u		/* of its datagrams */
 
 static struct host *host_of(const struct caller *c)
@@ -218,6 +219,7 @@ static void turn_bound(struct caller *c)
 	want(c, "net_bind() by one who shares", net_bind(b, &other), EADDRINUSE);
 	want(c, "reuse", net_set_opt(a, NET_OPT_REUSEADDR, 1), 0);
 	want(c, "net_bind() by two who share", net_bind(b, &other), 0);
+	want(c, "net_bind() to what others share", net_bind(d, &other), EADDRINUSE);
 	if (type == NET_TCP) {
 		want(c, "net_listen()", net_listen(a, (int)rnd_below(&c->rnd, 3)), 0);
 		want(c, "net_listen() by two who share", net_listen(b, 1), EADDRINUSE);
@@ -366,12 +368,13 @@ static int say(struct caller *c, struct net_sock *s, const struct net_addr *to, 
 
 	for (uint32_t i = 0; i < n_segs; i++) {
 		struct net_mem *mem = mem_new(c->w, host_of(c), MEM_PROGRAM, 8);
+		uint32_t len = n_segs > 1 && rnd_one_in(&c->rnd, 8) ? 0 : 8;
 
 		mem->stream = STREAM;
 		mem->offset = 8 * i;
 		stream_fill(STREAM, mem->offset, mem->data, 8);
 		/* a few empty ones among them, which have references, too */
-		segs[i] = (struct net_seg){ mem, mem->data, rnd_one_in(&c->rnd, 8) ? 0 : 8, 0 };
+		segs[i] = (struct net_seg){ mem, mem->data, len, 0 };
 	}
 	err = net_send(s, segs, n_segs, to);
 	for (uint32_t i = 0; err && i < n_segs; i++)
@@ -753,14 +756,18 @@ static void many_neighbours(struct caller *c, struct net_stack *stack)
 	static const uint8_t mac[6] = { 2, 0xaa, 0, 0, 0, 9 };
 	struct net_sock *u = sock_on(c, stack, NET_UDP);
 	struct net_addr to = at(ip4(0x0a090a00), PORT);
+	uint32_t held = host_of(c)->use.n[MEM_PROGRAM];
 	struct net_ip fixed;
 
 	for (uint32_t i = 1; i < 30; i++) {
-		for (uint32_t k = 0; k < 12; k++) {
+		for (uint32_t k = 0; k < 20; k++) {
 			to.ip = ip4(0x0a090a00 + i);
 			say(c, u, &to, 1);
 			net_error(u);
 		}
+		if (host_of(c)->use.n[MEM_PROGRAM] > held + WAITING_MOST)
+			world_fail(c->w, "h%u: %u packets wait for neighbours", host_of(c)->nr,
+				   host_of(c)->use.n[MEM_PROGRAM] - held);
 	}
 	for (uint32_t i = 0; i < 30; i++) {
 		int err;
