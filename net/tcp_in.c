@@ -151,6 +151,16 @@ static bool is_old_probe(const struct tcp_conn *c, const struct tcp_in *in)
 	       tcp_conn_is_synchronized(c);
 }
 
+/*
+ * Who has sent a FIN and then drops the connection may number its reset as that FIN. It is
+ * outside the window, and what is there is no proof; but asked, as RFC 5961 3.2 asks of
+ * what is inside, it says the same with the number that is.
+ */
+static bool is_reset_of_fin(const struct tcp_conn *c, const struct tcp_in *in)
+{
+	return c->fin_rcvd && in->seq == c->rcv_nxt - 1;
+}
+
 /* false: it has been dealt with. */
 static bool check_sequence(struct tcp_conn *c, struct tcp_in *in)
 {
@@ -168,6 +178,8 @@ static bool check_sequence(struct tcp_conn *c, struct tcp_in *in)
 	}
 	if (in->flags & NET_TCP_RST) {
 		tcp_count(c, NET_C_TCP_RST_BAD);
+		if (is_reset_of_fin(c, in))
+			answer_out_of_window(c, in);
 		return false;
 	}
 	tcp_count(c, NET_C_TCP_OUT_OF_WINDOW);

@@ -248,16 +248,43 @@ START_TEST(rst_in_the_window)
 }
 END_TEST
 
+static bool has_fin(const struct conn *c)
+{
+	return c->next_seq != 1 + GOT;
+}
+
 START_TEST(rst_outside)
 {
 	struct conn c;
 
 	begin(&c, _i);
-	tbed_rel(c.b, RST, c.next_seq - 1, 0, 0);
+	tbed_rel(c.b, RST, c.next_seq - (has_fin(&c) ? 2 : 1), 0, 0);
 	tbed_rel(c.b, RST | ACK, c.next_seq + 2 * WND, c.next_ack, 0);
 	tbed_expect_nothing(c.b);
 	expect_state(&c, c.state);
 	ck_assert_uint_eq(tbed_counted(c.b, TCP_RST_BAD), 2);
+	tbed_free(c.b);
+}
+END_TEST
+
+/* With the number of the FIN: it is asked, once, and believed with the right number. */
+START_TEST(rst_of_the_fin)
+{
+	enum tcp_state state;
+	struct conn c;
+
+	state = begin(&c, _i);
+	tbed_rel(c.b, RST, c.next_seq - 1, 0, 0);
+	if (has_fin(&c) && state != TCPS_TIME_WAIT)
+		expect_ack(&c);
+	tbed_rel(c.b, RST, c.next_seq - 1, 0, 0);
+	tbed_expect_nothing(c.b);
+	expect_state(&c, state);
+	ck_assert_uint_eq(tbed_counted(c.b, TCP_RST_BAD), 2);
+	tbed_rel(c.b, RST, c.next_seq, 0, 0);
+	tbed_expect_nothing(c.b);
+	if (state != TCPS_TIME_WAIT)
+		expect_end(&c, ECONNRESET);
 	tbed_free(c.b);
 }
 END_TEST
@@ -587,7 +614,7 @@ Suite *tcp_states_suite(void)
 {
 	const TTest *all[] = {
 		old_data, beyond_the_window, empty_outside, rst_exact, rst_in_the_window,
-		rst_outside, syn_in_the_window, syn_outside, no_ack, ack_of_the_unsent, old_ack,
+		rst_outside, rst_of_the_fin, syn_in_the_window, syn_outside, no_ack, ack_of_the_unsent, old_ack,
 		ack_of_all, text, fin, fin_again, fin_is_sent_again, calls,
 	};
 	Suite *s = suite_create("tcp_states");
