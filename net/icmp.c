@@ -141,6 +141,17 @@ void net_icmp_tell(struct net_stack *stack, const uint8_t *quoted, uint32_t len,
 		net_tcp_unreachable(stack, &s.local, &s.peer, s.seq, err, hard);
 }
 
+void net_icmp_gave_way(struct net_stack *stack, const uint8_t *packet, uint32_t len)
+{
+	struct sender s;
+
+	if (len < NET_IP_LEN + 8)
+		return;
+	s = sender_of(packet);
+	if (s.proto == NET_IPPROTO_TCP)
+		net_tcp_gave_way(stack, &s.local, &s.peer, s.seq);
+}
+
 static void shrink(struct net_stack *stack, const struct net_icmp_hdr *icmp,
 		   const uint8_t *quoted)
 {

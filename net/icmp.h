@@ -29,5 +29,7 @@ void net_icmp_unreachable(struct net_stack *stack, const struct net_pkt *pkt,
  * least) is quoted is told. */
 void net_icmp_tell(struct net_stack *stack, const uint8_t *quoted, uint32_t len, int err,
 		   bool hard);
+/* A packet of ours, from its IP header on, was given up before it was sent. */
+void net_icmp_gave_way(struct net_stack *stack, const uint8_t *packet, uint32_t len);
 
 #endif /* NET_ICMP_H */

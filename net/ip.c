@@ -239,15 +239,20 @@ static void pmtus_expire(struct net_stack *stack, struct net_timer *timer)
 	uint64_t next = NET_NEVER;
 
 	for (uint32_t i = 0; i < NET_PMTUS; i++) {
-		if (ips->pmtus[i].dst && ips->pmtus[i].until <= stack->now)
-			ips->pmtus[i].dst = 0;
-		else if (ips->pmtus[i].dst && ips->pmtus[i].until < next)
-			next = ips->pmtus[i].until;
+		struct net_pmtu *p = &ips->pmtus[i];
+		uint32_t dst = p->dst;
+
+		if (dst && p->until <= stack->now) {
+			p->dst = 0;
+			changed(ips);
+			net_tcp_mtu_changed(stack, dst);
+		} else if (dst && p->until < next) {
+			next = p->until;
+		}
 	}
 	ips->has_pmtus = next != NET_NEVER;
 	if (ips->has_pmtus)
 		net_timer_arm(stack, timer, next);
-	changed(ips);
 }
 
 /* A place for dst: its own, a free one, or that of the one which would end first. */
@@ -294,6 +299,7 @@ void net_ip_shrink(struct net_stack *stack, uint32_t dst, uint32_t mtu, uint32_t
 	if (!net_timer_is_armed(&ips->pmtu_timer))
 		net_timer_arm(stack, &ips->pmtu_timer, p->until);
 	changed(ips);
+	net_tcp_mtu_changed(stack, dst);
 }
 
 /* ---- paths */

@@ -68,6 +68,13 @@ static void out_copy(struct net_out *to, const struct net_out *from)
 	to->hdr = to->room + (from->hdr - from->room);
 }
 
+/* Others have its place: RFC 1122 2.3.2.2 keeps one. */
+static void gave_way(struct net_stack *stack, const struct net_out *out)
+{
+	stack->count[NET_C_ARP_DROPPED]++;
+	net_icmp_gave_way(stack, out->hdr, out->hdr_len);
+}
+
 /* Nobody answers: whoever sent them is told, and may do anything then; n may be gone
  * when the first has been. */
 static void waiting_fail(struct net_stack *stack, struct net_neigh *n)
@@ -212,6 +219,7 @@ static void unanswered(struct net_stack *stack, struct net_neigh *n)
 		state_set(n, NET_NEIGH_FAILED);
 		net_timer_arm(stack, &n->timer, after_ms(stack, stack->config.arp_retry_ms));
 		waiting_fail(stack, n);
+		net_tcp_neigh_news(stack);
 	}
 }
 
@@ -292,7 +300,7 @@ struct net_neigh *net_neigh_find(struct net_stack *stack, const struct net_ip *i
 
 int net_neigh_wait(struct net_stack *stack, struct net_neigh *n, struct net_out *out)
 {
-	struct net_waiting *w = NULL;
+	struct net_waiting *w;
 
 	if (n->state == NET_NEIGH_FAILED) {
 		stack->count[NET_C_ARP_DROPPED]++;
@@ -301,11 +309,12 @@ int net_neigh_wait(struct net_stack *stack, struct net_neigh *n, struct net_out 
 	}
 	if (n->n_waiting >= stack->config.arp_queue ||
 	    (n->n_waiting && stack->neigh.n_waiting >= NET_NEIGH_WAITING)) {
-		stack->count[NET_C_ARP_DROPPED]++; /* the oldest: RFC 1122 2.3.2.2 */
-		waiting_free(stack, waiting_take(stack, n));
+		w = waiting_take(stack, n); /* the oldest */
+		gave_way(stack, &w->out);
+		waiting_free(stack, w);
 	}
 	if (stack->neigh.n_waiting >= NET_NEIGH_WAITING) {
-		stack->count[NET_C_ARP_DROPPED]++;
+		gave_way(stack, out);
 		net_out_drop(stack, out);
 		return 0;
 	}
@@ -344,6 +353,7 @@ void net_neigh_confirm(struct net_stack *stack, const struct net_ip *ip, const u
 	n->tries = 0;
 	net_timer_arm(stack, &n->timer,
 		      after_ms(stack, waiting_send(stack, n) ? stack->config.arp_reachable_ms : 1));
+	net_tcp_neigh_news(stack);
 }
 
 int net_neigh_add(struct net_stack *stack, const struct net_ip *ip, const uint8_t mac[6])
@@ -359,6 +369,7 @@ int net_neigh_add(struct net_stack *stack, const struct net_ip *ip, const uint8_
 	net_timer_disarm(&n->timer);
 	if (!waiting_send(stack, n))
 		net_timer_arm(stack, &n->timer, after_ms(stack, 1));
+	net_tcp_neigh_news(stack);
 	return 0;
 }
 

@@ -32,6 +32,7 @@ int net_tcps_init(struct net_stack *stack)
 
 	list_init(&t->acks);
 	list_init(&t->blocked);
+	list_init(&t->unresolved);
 	list_init(&t->delacks);
 	list_init(&t->all);
 	list_init(&t->dead);
@@ -140,16 +141,34 @@ void net_tcp_reap(struct net_stack *stack)
 
 /* ---- ICMP */
 
-/* RFC 1191: the path takes less than it did. */
-static void path_shrank(struct tcp_conn *c)
+/* What was too long is lost, and more than a segment that is out may be. */
+static void path_changed(struct tcp_conn *c)
 {
 	uint16_t mss = c->mss;
 
-	if (net_path_renew(tcp_stack(c), &c->path))
+	if (net_path_renew(tcp_stack(c), &c->path) || !tcp_conn_is_synchronized(c))
 		return;
 	tcp_mss_sync(c);
-	if (c->mss < mss && c->snd_una != c->snd_max)
+	if (c->mss < mss && c->snd_max - c->snd_una > c->mss)
 		tcp_acked_too_long(c);
+}
+
+static void mtu_changed(struct list *conns, uint32_t dst)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, conns) {
+		struct tcp_conn *c = container_of(pos, struct tcp_conn, all);
+
+		if (c->in_flow && c->path.dst == dst)
+			path_changed(c);
+	}
+}
+
+void net_tcp_mtu_changed(struct net_stack *stack, uint32_t dst)
+{
+	mtu_changed(&stack->tcp.all, dst);
+	mtu_changed(&stack->tcp.reported, dst);
 }
 
 /* Whose segment that was, if it may be on its way still. */
@@ -175,17 +194,39 @@ void net_tcp_unreachable(struct net_stack *stack, const struct net_addr *local,
 	struct tcp_conn *c = sender_of(stack, local, peer, seq);
 
 	(void)hard; /* no error is, once a connection stands (RFC 5927 4) */
-	if (!c)
+	if (!c || err == EMSGSIZE) /* that is net_tcp_mtu_changed()'s */
 		return;
-	if (err == EMSGSIZE) {
-		if (tcp_conn_is_synchronized(c))
-			path_shrank(c);
-		return;
-	}
 	if (c->state == TCPS_SYN_SENT)
 		tcp_conn_fail(c, err);
 	else
 		c->soft_error = (uint8_t)err;
+}
+
+/* ---- SYNs that gave way to others while a neighbour was asked for */
+
+void net_tcp_gave_way(struct net_stack *stack, const struct net_addr *local,
+		      const struct net_addr *peer, uint32_t seq)
+{
+	struct tcp_conn *c = sender_of(stack, local, peer, seq);
+
+	if (!c || c->state != TCPS_SYN_SENT || c->blocked)
+		return;
+	c->rtx_wanted = true;
+	list_move_tail(&stack->tcp.unresolved, &c->link);
+}
+
+/* Perhaps not of theirs: then they give way once more. */
+void net_tcp_neigh_news(struct net_stack *stack)
+{
+	struct list *unresolved = &stack->tcp.unresolved;
+
+	while (!list_empty(unresolved)) {
+		struct tcp_conn *c = list_first(unresolved, struct tcp_conn, link);
+
+		c->blocked = true;
+		list_move_tail(&stack->tcp.blocked, &c->link);
+	}
+	net_tcp_resume(stack);
 }
 
 /* ---- the link */

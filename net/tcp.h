@@ -20,6 +20,7 @@ struct net_tcps {
 	struct tcp_flow flow;	/* connections by four-tuple */
 	struct list acks;	/* connections that owe an ACK now, by tcp_conn.link */
 	struct list blocked;	/* ... that want room in the ring, by tcp_conn.link */
+	struct list unresolved;	/* ... in SYN_SENT, for news of a neighbour, by tcp_conn.link */
 	struct list delacks;	/* ... that owe one later, by tcp_conn.delack */
 	struct net_timer delack;
 	uint32_t s, ms, us;	/* stack->now, as far as it goes */
@@ -49,6 +50,13 @@ void net_tcp_unreachable(struct net_stack *stack, const struct net_addr *local,
 /* Whether a segment that began there is on its way, as far as we know. */
 bool net_tcp_has_sent(struct net_stack *stack, const struct net_addr *local,
 		      const struct net_addr *peer, uint32_t seq);
+/* A packet of ours gave way to others that wait for its neighbour. */
+void net_tcp_gave_way(struct net_stack *stack, const struct net_addr *local,
+		      const struct net_addr *peer, uint32_t seq);
+/* One that was asked for has answered, or does not: those that gave way try again. */
+void net_tcp_neigh_news(struct net_stack *stack);
+/* What the way to dst (IPv4) takes has changed (RFC 1191 6.2, 6.3). */
+void net_tcp_mtu_changed(struct net_stack *stack, uint32_t dst);
 /* Those to others fail, but for connects that nobody has answered. */
 void net_tcp_link_lost(struct net_stack *stack, int err);
 /* Connections that waited for room in the ring go on. */

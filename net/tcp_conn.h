@@ -144,7 +144,7 @@ struct tcp_conn {
 	uint8_t pingpong_min;	/* ... it takes for a delay */
 	uint32_t ack_ms;	/* tcps.ms when the delayed ACK is due */
 	struct net_timer timer;
-	struct list link;	/* tcps.acks or tcps.blocked */
+	struct list link;	/* tcps.acks, tcps.blocked or tcps.unresolved */
 	struct list delack;	/* tcps.delacks; may stay there after its ACK has gone */
 	const struct net_tcp_cc *cc;
 

@@ -385,6 +385,8 @@ int tcp_out_syn(struct tcp_conn *c)
 		block(c);
 		return 0;
 	}
+	if (!answer && !c->blocked)
+		list_del(&c->link); /* of tcps.unresolved, if it was */
 	hdr = (struct net_tcp_hdr *)out->hdr;
 	fill_header(hdr, &c->s.local, &c->s.peer, c->snd_una, answer ? c->rcv_nxt : 0);
 	hdr->off = (uint8_t)((NET_TCP_LEN + len) << 2);

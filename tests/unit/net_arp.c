@@ -496,6 +496,86 @@ START_TEST(test_waiting_is_bounded)
 }
 END_TEST
 
+#define CALLS 40u		/* arp_queue is 4 */
+
+static struct net_sock *calls[CALLS];
+
+static void call_all(const char *ip)
+{
+	struct net_addr to = bed_addr(ip, 80);
+
+	for (uint32_t i = 0; i < CALLS; i++) {
+		ck_assert_int_eq(net_socket(bed->stack, NET_TCP, NULL, &calls[i]), 0);
+		ck_assert_int_eq(net_connect(calls[i], &to), 0);
+		net_flush(bed->stack);
+	}
+	expect_request(ip, 0);
+	expect_nothing();
+}
+
+/* n SYNs, all from ports of their own. */
+static void expect_syns(uint32_t n)
+{
+	static bool seen[UINT16_MAX + 1];
+	const struct net_tcp_hdr *tcp;
+
+	memset(seen, 0, sizeof(seen));
+	for (uint32_t i = 0; i < n; i++) {
+		const struct frame *f = bed_sent(bed);
+
+		ck_assert_ptr_nonnull(f);
+		tcp = (const struct net_tcp_hdr *)frame_l4(f);
+		ck_assert_uint_eq(tcp->flags, NET_TCP_SYN);
+		ck_assert(!seen[tcp->sport]);
+		seen[tcp->sport] = true;
+	}
+	expect_nothing();
+}
+
+/* More connects than packets may wait: all go as soon as it answers, each once. */
+START_TEST(test_syns_do_not_wait_for_their_timers)
+{
+	call_all("10.0.0.2");
+	bed_expect_count(bed, ARP_DROPPED, CALLS - 4);
+	bed_input(bed, bed_arp(NET_ARP_REPLY, 2, "10.0.0.2", 1, "10.0.0.1"));
+	expect_syns(CALLS);
+	ck_assert(list_empty(&bed->stack->tcp.unresolved));
+	bed_pass(bed, 1100 * BED_MS);
+	expect_syns(CALLS); /* nobody has answered them */
+}
+END_TEST
+
+/* Their timers were faster: those of four at a time went after all. */
+START_TEST(test_syns_that_go_by_timer_go_once)
+{
+	struct list *unresolved;
+	uint32_t n = 0;
+
+	bed_close(bed);
+	bed = bed_open(CONFIG ",rto_initial_ms=100");
+	unresolved = &bed->stack->tcp.unresolved;
+	sock = bed_udp_socket(bed, "10.0.0.1", 7);
+	call_all("10.0.0.2");
+	bed_pass(bed, 250 * BED_MS);
+	bed_expect_count(bed, ARP_DROPPED, 2 * CALLS - 4);
+	for (struct list *pos = unresolved->next; pos != unresolved; pos = pos->next)
+		n++;
+	ck_assert_uint_eq(n, CALLS - 4);
+	bed_input(bed, bed_arp(NET_ARP_REPLY, 2, "10.0.0.2", 1, "10.0.0.1"));
+	expect_syns(CALLS);
+}
+END_TEST
+
+START_TEST(test_syns_to_nobody_fail)
+{
+	call_all("10.0.0.2");
+	bed_pass(bed, 3100 * BED_MS);
+	for (uint32_t i = 0; i < CALLS; i++)
+		ck_assert_int_eq(net_error(calls[i]), EHOSTUNREACH);
+	ck_assert(list_empty(&bed->stack->tcp.unresolved));
+}
+END_TEST
+
 /* Whoever was there has gone: nothing is sent to his hardware address any more; when
  * somebody has come, what waits asks for him, and he is told who we are. */
 START_TEST(test_link_lost)
@@ -650,6 +730,9 @@ Suite *net_arp_suite(void)
 	tcase_add_test(t, test_askers_do_not_evict);
 	tcase_add_test(t, test_large_table);
 	tcase_add_test(t, test_waiting_is_bounded);
+	tcase_add_test(t, test_syns_do_not_wait_for_their_timers);
+	tcase_add_test(t, test_syns_that_go_by_timer_go_once);
+	tcase_add_test(t, test_syns_to_nobody_fail);
 	tcase_add_test(t, test_link_lost);
 	tcase_add_test(t, test_table_of_static_ones);
 	tcase_add_test(t, test_announces);

@@ -341,11 +341,9 @@ START_TEST(path_shrinks)
 
 	tbed_send(b, 0, 5 * MSS);
 	expect_full(b, 1, 5);
+	ck_assert(!net_tcp_has_sent(b->stack, &mine, &peer, b->iss));
+	ck_assert(net_tcp_has_sent(b->stack, &mine, &peer, b->iss + 1));
 	net_ip_shrink(b->stack, net_ip_v4(&peer.ip), 1000, 1500);
-	net_tcp_unreachable(b->stack, &mine, &peer, b->iss, EMSGSIZE, false); /* not out */
-	tbed_flush(b);
-	tbed_expect_nothing(b);
-	net_tcp_unreachable(b->stack, &mine, &peer, b->iss + 1, EMSGSIZE, false);
 	tbed_flush(b);
 	for (uint32_t at = 0; at < 5 * MSS; at += 948)
 		tbed_expect_rel(b, ACK, 1 + at, 1, 5 * MSS - at < 948 ? 5 * MSS - at : 948);
@@ -355,6 +353,40 @@ START_TEST(path_shrinks)
 	tbed_rel(b, ACK, 1, 1 + 5 * MSS, 0);
 	ck_assert_uint_eq(tcp_conn(b->s)->ca, TCP_CA_IS_OPEN);
 	ck_assert_uint_ge(cwnd(b), 10 * MSS);
+	tbed_free(b);
+}
+END_TEST
+
+/* Found out by whatever else was sent there: it is so for all, and for so long. */
+START_TEST(path_shrinks_for_all)
+{
+	struct net_addr peer = tbed_addr(2, PEERS);
+	struct tbed *b = tbed_connected("", NULL);
+
+	net_ip_shrink(b->stack, net_ip_v4(&peer.ip), 1000, 1500);
+	tbed_send(b, 0, 4 * 948);
+	for (uint32_t at = 0; at < 4 * 948; at += 948)
+		tbed_expect_rel(b, ACK, 1 + at, 1, 948);
+	tbed_rel(b, ACK, 1, 1 + 4 * 948, 0);
+	tbed_pass(b, 601 * SECOND);
+	tbed_send(b, 4 * 948, 2 * MSS);
+	expect_full(b, 1 + 4 * 948, 2);
+	tbed_expect_nothing(b);
+	tbed_free(b);
+}
+END_TEST
+
+/* What is out and fits goes on. */
+START_TEST(path_shrinks_above_what_is_out)
+{
+	struct net_addr peer = tbed_addr(2, PEERS);
+	struct tbed *b = tbed_connected("", NULL);
+
+	tbed_send(b, 0, 500);
+	tbed_expect_rel(b, ACK, 1, 1, 500);
+	net_ip_shrink(b->stack, net_ip_v4(&peer.ip), 1000, 1500);
+	tbed_flush(b);
+	tbed_expect_nothing(b);
 	tbed_free(b);
 }
 END_TEST
@@ -453,6 +485,8 @@ Suite *tcp_loss_suite(void)
 	tcase_add_test(tc, no_recovery_of_the_old);
 	tcase_add_test(tc, not_duplicates);
 	tcase_add_test(tc, path_shrinks);
+	tcase_add_test(tc, path_shrinks_for_all);
+	tcase_add_test(tc, path_shrinks_above_what_is_out);
 	tcase_add_test(tc, ring_is_full);
 	tcase_add_test(tc, ring_is_full_of_acks);
 	tcase_add_test(tc, without_memory);
