@@ -66,6 +66,7 @@
 	X(TCP_DUP_BYTES, "tcp_dup_bytes")	/* arrived already */          \
 	X(TCP_RCV_FULL, "tcp_rcv_full")	/* receive buffer */           \
 	X(TCP_GATHERED_BYTES, "tcp_gathered_bytes")                            \
+	X(TCP_JOINED_BYTES, "tcp_joined_bytes")                                \
 	X(TCP_RETRANS, "tcp_retrans")                                          \
 	X(TCP_FAST_RETRANS, "tcp_fast_retrans")                                \
 	X(TCP_TIMEOUTS, "tcp_timeouts")                                        \

@@ -92,7 +92,7 @@ struct net_dev_ops {
 	 */
 	uint32_t (*transmit)(struct net_dev *dev, struct net_out *const *outs, uint32_t n);
 	/* Memory of at least size bytes (up to 64 KiB) with one reference, for
-	 * reassembled packets, gathered short segments and the loopback; NULL:
+	 * reassembled packets, short pieces copied together and the loopback; NULL:
 	 * none left, which is counted. */
 	struct net_mem *(*alloc)(struct net_dev *dev, uint32_t size, struct net_seg *seg_out);
 	void (*get)(struct net_mem *mem);

@@ -3,10 +3,14 @@
 #include "net/tcp_sendq.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/compiler.h"
 #include "net/out.h"
 #include "net/stack.h"
+
+#define JOIN_BELOW (NET_OUT_SEGS * 256u) /* bytes that a packet full of pieces has */
+#define JOIN_MAX 16384u
 
 static void chunk_free(struct net_stack *stack, struct tcp_chunk *chunk)
 {
@@ -152,15 +156,51 @@ static inline void add_seg(struct net_stack *stack, struct net_out *out,
 	out->len += len;
 }
 
-static uint32_t fill(struct net_stack *stack, const struct tcp_chunk *chunk, uint32_t off,
+/* A packet has no places left, and little in them: copied together, a segment of them
+ * costs less than the packets that they would be. Without memory it goes as it is. */
+static slow_path void join(struct net_stack *stack, const struct tcp_chunk *chunk, uint32_t off,
+			   struct net_out *out, uint32_t len)
+{
+	struct net_seg all;
+
+	if (len > JOIN_MAX)
+		len = JOIN_MAX;
+	if (!stack->dev->ops->alloc(stack->dev, len, &all)) {
+		stack->count[NET_C_NO_MEMORY]++;
+		return;
+	}
+	all.len = 0;
+	all.pinned = 0;
+	for (; all.len < len && chunk; chunk = chunk->next) {
+		uint32_t n = chunk->seg.len - off, left = len - all.len;
+
+		n = n < left ? n : left;
+		memcpy(all.data + all.len, chunk->seg.data + off, n);
+		all.len += n;
+		off = 0;
+	}
+	for (uint32_t i = 0; i < out->n_segs; i++)
+		net_put(stack, out->segs[i].mem);
+	out->segs[0] = all;
+	out->n_segs = 1;
+	out->len = all.len;
+	stack->count[NET_C_TCP_JOINED_BYTES] += all.len;
+}
+
+static uint32_t fill(struct net_stack *stack, const struct tcp_chunk *first, uint32_t first_off,
 		     struct net_out *out, uint32_t len)
 {
+	const struct tcp_chunk *chunk = first;
+	uint32_t off = first_off;
+
 	for (; out->len < len && chunk && out->n_segs < NET_OUT_SEGS; chunk = chunk->next) {
 		uint32_t n = chunk->seg.len - off, left = len - out->len;
 
 		add_seg(stack, out, chunk, off, n < left ? n : left);
 		off = 0;
 	}
+	if (out->len < len && chunk && out->len < JOIN_BELOW)
+		join(stack, first, first_off, out, len);
 	return out->len;
 }
 

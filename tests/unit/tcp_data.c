@@ -70,20 +70,52 @@ START_TEST(send_buffer)
 }
 END_TEST
 
-/* More pieces than a packet has places for. */
-START_TEST(many_pieces)
+/* 100 bytes, each pushed alone; the first has gone, and the window is open now. */
+static struct tbed *with_many_pieces(void)
 {
 	struct tbed_opts o = { .wnd = 1 };
 	struct tbed *b = tbed_connected("nodelay=0", &o);
-	uint32_t got = 1;
-	struct tseg seg;
 
 	for (uint32_t i = 0; i < 100; i++)
 		ck_assert_int_eq(tbed_send(b, i, 1), 0);
 	tbed_expect_rel(b, ACK, 1, 1, 1);
 	tbed_expect_nothing(b);
 	b->wnd = 65535;
+	return b;
+}
+
+/* More pieces than a packet has places for are one packet all the same, and sent again
+ * as one. */
+START_TEST(many_pieces)
+{
+	struct tbed *b = with_many_pieces();
+	struct tseg seg;
+
 	tbed_rel(b, ACK, 1, 2, 0);
+	for (int i = 1; i <= 2; i++) {
+		seg = tbed_expect_rel(b, ACK, 2, 1, 99);
+		for (uint32_t k = 0; k < seg.len; k++)
+			ck_assert_uint_eq(seg.data[k], tbed_byte(1 + k));
+		tbed_expect_nothing(b);
+		ck_assert_uint_eq(tbed_counted(b, TCP_JOINED_BYTES), 99 * i);
+		if (i == 1)
+			tbed_pass_until_sent(b, 2 * SECOND);
+	}
+	tbed_rel(b, ACK, 1, 101, 0);
+	ck_assert_uint_eq(net_bytes_unacked(b->s), 0);
+	tbed_free(b);
+}
+END_TEST
+
+START_TEST(many_pieces_without_memory)
+{
+	struct tbed *b = with_many_pieces();
+	uint32_t got = 1;
+	struct tseg seg;
+
+	b->allocs = 0;
+	tbed_rel(b, ACK, 1, 2, 0);
+	ck_assert_uint_gt(tbed_counted(b, NO_MEMORY), 0);
 	for (int i = 0; i < 100 && got < 100; i++) {
 		ck_assert(tbed_sent(b, &seg));
 		for (uint32_t k = 0; k < seg.len; k++)
@@ -622,6 +654,7 @@ Suite *tcp_data_suite(void)
 	tcase_add_loop_test(tc, push_goes_whole, 0, TBED_SEQS);
 	tcase_add_test(tc, send_buffer);
 	tcase_add_test(tc, many_pieces);
+	tcase_add_test(tc, many_pieces_without_memory);
 	tcase_add_test(tc, tso);
 	tcase_add_test(tc, nagle);
 	tcase_add_test(tc, sender_waits_for_a_window);
