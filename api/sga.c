@@ -83,6 +83,16 @@ static __attribute__((__noinline__)) int free_flagged(struct libos *os, struct l
 	return call_end(os, 0);
 }
 
+/* Nobody holds it any more. */
+static inline int free_last(struct libos *os, struct libos_buf *buf)
+{
+	if (unlikely(buf->flags))
+		libos_buf_release(buf);
+	else
+		libos_buf_give_back(buf);
+	return call_end(os, 0);
+}
+
 /* The usual one: a buffer of our own, in the area that was found last, that
  * nobody waits for. */
 int demi_sgafree(demi_sgarray_t *sga)
@@ -97,10 +107,10 @@ int demi_sgafree(demi_sgarray_t *sga)
 	buf = libos_buf_find_hot(os, sga->sga_buf, 1);
 	if (unlikely(!buf || buf->base != sga->sga_buf || buf->holds))
 		return free_other(os, sga);
-	if (buf->flags)
+	if (unlikely(buf->flags & ~(uint32_t)LIBOS_BUF_CHARGED))
 		return free_flagged(os, buf);
 	buf->app--;
 	if (!--buf->refs)
-		libos_buf_give_back(buf);
+		return free_last(os, buf);
 	return call_end(os, 0);
 }

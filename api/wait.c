@@ -110,7 +110,9 @@ static __attribute__((__noinline__)) int wait_pending(struct libos *os, demi_qre
 	os->n_waits++;
 	if (woken(os))
 		return call_end(os, EINTR);
-	err = op_wait(os, op, NULL);
+	do
+		err = libos_wait(os, os->ops.done_seq, TIME_NEVER);
+	while (!err && unlikely(op->state == LIBOS_OP_PENDING));
 	if (likely(!err))
 		consume(op, qr_out);
 	return call_end(os, err);

@@ -4,6 +4,8 @@
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+/* Of a function that is a part of its callers, whatever it costs in room. */
+#define force_inline inline __attribute__((__always_inline__))
 /* Of a function that a fast one leaves to: it stays out of its way. */
 #define slow_path __attribute__((__noinline__, __cold__))
 #define CACHE_LINE 64

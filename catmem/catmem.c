@@ -323,12 +323,14 @@ static bool catmem_poll(struct libos_ctx *ctx, uint64_t now)
 static void catmem_flush(struct libos_ctx *ctx)
 {
 	struct catmem *cm = catmem_of(ctx);
+	int saved = errno;
 	struct list now;
 
 	list_init(&now); /* what is touched meanwhile is left for the next time */
 	list_splice_tail(&now, &cm->touched);
 	while (!list_empty(&now))
 		link_flush(list_first(&now, struct link, touched_node));
+	errno = saved;
 }
 
 static void wake_until(struct catmem *cm, struct list *end)

@@ -286,9 +286,11 @@ static bool poll(struct libos_ctx *ctx, uint64_t now)
 static void flush(struct libos_ctx *ctx)
 {
 	struct catnap_ctx *cc = (struct catnap_ctx *)(void *)ctx;
+	int saved = errno;
 
 	while (!list_empty(&cc->gathered))
 		catnap_dgram_flush(list_first(&cc->gathered, struct catnap_sock, gather_link));
+	errno = saved;
 }
 
 static bool sleep_prepare(struct libos_ctx *ctx, uint64_t *deadline)

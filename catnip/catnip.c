@@ -8,6 +8,7 @@
 
 #include "catnip/keys.h"
 #include "libos/settings.h"
+#include "net/stack.h"
 
 #define NAP_MIN (20 * NSEC_PER_USEC)
 /* A peer that comes anew does not know that we are armed. */
@@ -161,7 +162,7 @@ static void look_at_link(struct catnip_ctx *cn)
 	cn->losses = losses;
 }
 
-static void run_timers(struct catnip_ctx *cn)
+static slow_path void run_timers(struct catnip_ctx *cn)
 {
 	uint64_t now = cn->base.os->now;
 
@@ -178,18 +179,26 @@ void catnip_catch_up(struct catnip_ctx *cn)
 	cn->busy = true;
 }
 
-void catnip_send_now(struct catnip_ctx *cn)
+static force_inline void send_now(struct catnip_ctx *cn)
 {
-	bool all = net_is_quiet(cn->stack) || net_flush(cn->stack);
+	bool all = net_flush(cn->stack) & !catnip_port_flush(cn->port);
 
-	all &= !catnip_port_flush(cn->port);
+	look_soon(cn);
+	cn->busy = false;
+	if (likely(all) && likely(net_is_idle(cn->stack)))
+		return;
 	cn->count[CATNIP_C_TX_HELD] += !all;
 	/* packets to ourselves, too, and what a call of the program has raised */
 	cn->busy = !all || net_has_unsent(cn->stack) || net_has_ready(cn->stack);
-	look_soon(cn);
 }
 
-static bool events_serve(struct catnip_ctx *cn)
+void catnip_send_now(struct catnip_ctx *cn)
+{
+	send_now(cn);
+}
+
+/* true: something has happened to a queue. */
+static __attribute__((__noinline__)) bool serve(struct catnip_ctx *cn)
 {
 	struct net_sock *sock;
 	uint32_t events;
@@ -199,13 +208,12 @@ static bool events_serve(struct catnip_ctx *cn)
 		catnip_queue_events(net_user(sock), events);
 		any = true;
 	}
+	send_now(cn);
 	return any;
 }
 
-static bool pass(struct catnip_ctx *cn, struct net_pkt *pkts, uint32_t n)
+static force_inline bool pass(struct catnip_ctx *cn, struct net_pkt *pkts, uint32_t n)
 {
-	bool any;
-
 	catnip_now(cn);
 	if (n)
 		cn->heard = cn->base.os->now;
@@ -213,9 +221,11 @@ static bool pass(struct catnip_ctx *cn, struct net_pkt *pkts, uint32_t n)
 		net_input(cn->stack, cn->base.os->now, pkts, n);
 	if (unlikely(cn->base.os->now >= cn->deadline))
 		run_timers(cn);
-	any = events_serve(cn);
-	catnip_send_now(cn);
-	return n || any;
+	/* what comes for a pop that waits is mostly all that there is to do */
+	if (unlikely(cn->busy) || unlikely(!net_is_idle(cn->stack)))
+		return serve(cn) || n;
+	look_soon(cn);
+	return n;
 }
 
 static bool poll(struct libos_ctx *ctx, uint64_t now)
@@ -232,7 +242,10 @@ static bool poll(struct libos_ctx *ctx, uint64_t now)
 
 static void flush(struct libos_ctx *ctx)
 {
-	catnip_send_now(ctx_of(ctx));
+	int saved = errno;
+
+	send_now(ctx_of(ctx));
+	errno = saved;
 }
 
 /* ---- sleeping */

@@ -116,6 +116,7 @@ static inline struct sockaddr_in catnip_sin(const struct net_addr *addr)
  */
 #define CATNIP_STALE_CYCLES (1u << 18)
 
+/* Looks at the clock, and runs what is due. */
 void catnip_catch_up(struct catnip_ctx *cn);
 
 static inline void catnip_now(struct catnip_ctx *cn)
@@ -160,6 +161,8 @@ int catnip_getpeername(struct libos_queue *q, struct sockaddr_in *addr_out);
 /* What became possible for it. It may be gone afterwards. */
 void catnip_queue_events(struct catnip_queue *s, uint32_t events);
 int catnip_pop(struct libos_queue *q, struct libos_op *op);
+/* A net_take of the stack. */
+bool catnip_take(void *user, const struct net_seg *seg, const struct net_addr *from);
 int catnip_shutdown(struct libos_queue *q, int how);
 void catnip_close(struct libos_queue *q, struct libos_op *op);
 bool catnip_cancel(struct libos_queue *q, struct libos_op *op);

@@ -397,7 +397,7 @@ static void offloads_choose(struct catnip_port *port, const struct rte_eth_dev_i
 	port->sums = !port->drv->memory || libos_settings_choice(port->os->settings,
 								 "catnip.checksums") != 0;
 	if (!port->sums)
-		port->dev.caps |= NET_DEV_IP_CSUM | NET_DEV_TCP_CSUM | NET_DEV_UDP_CSUM;
+		port->dev.caps |= NET_DEV_NO_SUMS;
 	port->chain = port->drv->chain;
 	if (port->drv->offloads && !(info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS))
 		port->chain = false;

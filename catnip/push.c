@@ -61,6 +61,16 @@ static inline uint32_t segs_of(const struct libos_io *io, struct net_seg *segs)
 	return io->n;
 }
 
+static inline int stream_send(struct catnip_queue *s, const struct libos_io *io)
+{
+	struct net_seg segs[DEMI_SGARRAY_MAXSIZE];
+	struct net_seg one = { catnip_net_mem(io->seg[0].buf), io->seg[0].addr, io->seg[0].len, 0 };
+
+	if (likely(io->n == 1))
+		return net_send(s->sock, &one, 1, NULL);
+	return net_send(s->sock, segs, segs_of(io, segs), NULL);
+}
+
 /* An error that an earlier datagram brought back says nothing about this one. */
 static int dgram_send(struct catnip_queue *s, const struct libos_io *io,
 		      const struct net_addr *to)
@@ -137,14 +147,13 @@ int catnip_push(struct libos_queue *q, struct libos_op *op, const struct libos_i
 		const struct sockaddr_in *to)
 {
 	struct catnip_queue *s = catnip_queue(q);
-	struct net_seg segs[DEMI_SGARRAY_MAXSIZE];
 	int err = EAGAIN;
 
 	catnip_now(catnip_ctx(s));
 	if (q->type == LIBOS_DGRAM)
 		return dgram_push(s, op, io, to);
 	if (likely(list_empty(&q->pushes)))
-		err = net_send(s->sock, segs, segs_of(io, segs), NULL);
+		err = stream_send(s, io);
 	if (unlikely(err))
 		return push_slow(s, op, io, err);
 	libos_op_pushed(op, io);

@@ -132,16 +132,17 @@ int catnip_getpeername(struct libos_queue *q, struct sockaddr_in *addr_out)
 
 /* ---- what the program holds is charged to the queue that it came from */
 
-static inline void charge(struct catnip_queue *s, struct libos_buf *buf, uint32_t pinned)
+/* false: another part of a packet that is counted already. */
+static inline bool charge(struct catnip_queue *s, struct libos_buf *buf, uint32_t pinned)
 {
 	if (unlikely(buf->flags & LIBOS_BUF_CHARGED))
-		return; /* another part of a packet that is counted already */
+		return false;
 	buf->flags |= LIBOS_BUF_CHARGED;
 	buf->origin = s->origin;
 	buf->pinned = pinned;
 	s->n_pinned++;
 	catnip_ctx(s)->count[CATNIP_C_PINNED] += pinned;
-	net_charge(s->sock, pinned);
+	return true;
 }
 
 void catnip_released(struct libos_ctx *ctx, struct libos_buf *buf)
@@ -155,8 +156,7 @@ void catnip_released(struct libos_ctx *ctx, struct libos_buf *buf)
 	cn->count[CATNIP_C_PINNED] -= buf->pinned;
 	s->n_pinned--;
 	if (likely(s->sock)) {
-		net_charge(s->sock, -(int64_t)buf->pinned);
-		if (unlikely(!net_is_quiet(cn->stack)))
+		if (unlikely(net_uncharge(s->sock, buf->pinned)))
 			cn->busy = true; /* the window has opened */
 	} else if (!s->n_pinned) {
 		catnip_queue_free(s);
@@ -172,7 +172,8 @@ static void popped(struct catnip_queue *s, struct libos_op *op, const struct net
 	struct sockaddr_in sin;
 
 	if (likely(buf)) {
-		charge(s, buf, seg->pinned);
+		if (charge(s, buf, seg->pinned))
+			net_charge(s->sock, seg->pinned);
 		op->os->hot_buf = buf;
 	}
 	from = buf ? from : NULL;
@@ -199,7 +200,8 @@ static void popped_several(struct catnip_queue *s, struct libos_op *op, struct n
 	while (seg->mem) {
 		struct libos_buf *buf = catnip_buf(seg->mem);
 
-		charge(s, buf, seg->pinned);
+		if (charge(s, buf, seg->pinned))
+			net_charge(s->sock, seg->pinned);
 		io.seg[io.n++] = (struct libos_seg){ buf, seg->data, seg->len };
 		io.total += seg->len;
 		if (io.n == DEMI_SGARRAY_MAXSIZE || net_peek(s->sock, seg, NULL) || !seg->mem ||
@@ -257,6 +259,25 @@ static void pop_more(struct catnip_queue *s)
 	while (!list_empty(&s->q.waiting))
 		if (!pop_one(s, list_first(&s->q.waiting, struct libos_op, link)))
 			return;
+}
+
+/* It has just come, and a pop waits for it: past the socket's queue. */
+bool catnip_take(void *user, const struct net_seg *seg, const struct net_addr *from)
+{
+	struct catnip_queue *s = user;
+	struct libos_buf *buf = catnip_buf(seg->mem);
+	struct sockaddr_in sin;
+	struct libos_op *op;
+
+	if (unlikely(list_empty(&s->q.waiting)) || unlikely(s->q.pop_segs))
+		return false;
+	op = list_first(&s->q.waiting, struct libos_op, link);
+	charge(s, buf, seg->pinned);
+	op->os->hot_buf = buf;
+	if (from)
+		sin = catnip_sin(from);
+	libos_op_popped(op, buf, seg->data, seg->len, from ? &sin : NULL);
+	return true;
 }
 
 int catnip_pop(struct libos_queue *q, struct libos_op *op)

@@ -24,7 +24,7 @@ static inline uint32_t flags_of(const struct catnip_port *port, const struct rte
 
 /* All segments of m, in memory of the program's pool, or of the reserve: that may
  * run out, and the port's does not. */
-static bool copy_in(struct catnip_port *port, struct rte_mbuf *m, struct net_pkt *pkt)
+static slow_path bool copy_in(struct catnip_port *port, struct rte_mbuf *m, struct net_pkt *pkt)
 {
 	struct libos_buf *buf = libos_buf_alloc(&port->os->pool, m->pkt_len);
 	uint32_t off = 0;
@@ -49,7 +49,7 @@ static bool copy_in(struct catnip_port *port, struct rte_mbuf *m, struct net_pkt
 }
 
 /* What may go up as it is: one segment, ours, while there are plenty. */
-static bool take(struct catnip_port *port, struct rte_mbuf *m, struct net_pkt *pkt)
+static force_inline bool take(struct catnip_port *port, struct rte_mbuf *m, struct net_pkt *pkt)
 {
 	struct libos_buf *buf;
 
@@ -64,14 +64,11 @@ static bool take(struct catnip_port *port, struct rte_mbuf *m, struct net_pkt *p
 	return true;
 }
 
-static uint32_t take_all(struct catnip_port *port, struct rte_mbuf **mbufs, uint32_t n,
+static __attribute__((__noinline__)) uint32_t take_all(struct catnip_port *port, struct rte_mbuf **mbufs, uint32_t n,
 			 struct net_pkt *pkts)
 {
 	uint32_t taken = 0;
 
-	port->count[PORT_C_RX_PACKETS] += n;
-	if (unlikely(port->pcap))
-		pcap_write(port, mbufs, n, true);
 	for (uint32_t i = 0; i < n; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
 	for (uint32_t i = 0; i < n; i++)
@@ -90,6 +87,14 @@ static void idle(struct catnip_port *port)
 		port_look(port);
 }
 
+static uint32_t nothing(struct catnip_port *port)
+{
+	if (unlikely(port->gated && eal_gates_drain()))
+		atomic_store(&port->gate.drained, true);
+	idle(port);
+	return 0;
+}
+
 uint32_t catnip_port_receive(struct catnip_port *port, struct net_pkt *pkts)
 {
 	struct rte_mbuf *mbufs[CATNIP_BURST];
@@ -101,12 +106,14 @@ uint32_t catnip_port_receive(struct catnip_port *port, struct net_pkt *pkts)
 	}
 	n = rte_eth_rx_burst(port->id, 0, mbufs, CATNIP_BURST);
 	port_leave(port);
-	if (n)
-		return take_all(port, mbufs, n, pkts);
-	if (unlikely(port->gated && eal_gates_drain()))
-		atomic_store(&port->gate.drained, true);
-	idle(port);
-	return 0;
+	if (!n)
+		return nothing(port);
+	port->count[PORT_C_RX_PACKETS] += n;
+	if (unlikely(port->pcap))
+		pcap_write(port, mbufs, n, true);
+	if (likely(n == 1))
+		return take(port, mbufs[0], pkts);
+	return take_all(port, mbufs, n, pkts);
 }
 
 int catnip_port_rx_fd(struct catnip_port *port)

@@ -79,9 +79,12 @@ static int stack_new(struct catnip_ctx *cn)
 	os->now = time_now();
 	err = net_stack_new(text, secret.seed, secret.key, catnip_port_dev(cn->port),
 			    cn->net_count, os->now, why, &cn->stack);
-	if (err)
+	if (err) {
 		log_error("catnip: catnip.stack: %s", why);
-	return err;
+		return err;
+	}
+	net_set_take(cn->stack, catnip_take);
+	return 0;
 }
 
 static bool ip_get(const struct libos_settings *set, const char *name, struct net_ip *ip_out)

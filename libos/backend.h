@@ -99,7 +99,7 @@ struct libos_backend {
 	/*
 	 * The wait loop. poll makes one pass over the device; true if anything
 	 * moved. flush hands what pushes left behind to the device; called when
-	 * the instance is marked dirty. sleep_prepare arms whatever makes the
+	 * the instance is marked dirty; it leaves errno alone. sleep_prepare arms whatever makes the
 	 * instance's epoll descriptor readable; false: something came in the
 	 * meantime, poll again; it lowers *deadline (ns of the monotonic clock)
 	 * to its next timer. sleep_done disarms.

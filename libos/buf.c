@@ -338,21 +338,28 @@ static void holds_finish(struct libos_buf *buf)
 	}
 }
 
-void libos_buf_release(struct libos_buf *buf)
+/* Somebody wants to know when nobody but the program holds it. */
+static slow_path void release_told(struct libos_buf *buf)
 {
-	struct libos_pool *pool = buf->area->pool;
-
 	if (buf->refs > buf->app)
 		return;
-	if (unlikely(buf->holds))
+	if (buf->holds)
 		holds_finish(buf);
-	if (unlikely(buf->flags & LIBOS_BUF_WATCHED))
-		libos_buf_debug_released(pool->os, buf);
-	if (buf->refs)
+	if (buf->flags & LIBOS_BUF_WATCHED)
+		libos_buf_debug_released(buf->area->pool->os, buf);
+}
+
+void libos_buf_release(struct libos_buf *buf)
+{
+	if (unlikely(buf->holds || buf->flags & LIBOS_BUF_WATCHED))
+		release_told(buf);
+	if (unlikely(buf->refs))
 		return;
 	if (buf->flags & LIBOS_BUF_CHARGED) {
+		struct libos_ctx *charger = buf->area->pool->os->charger;
+
 		buf->flags &= ~(uint32_t)LIBOS_BUF_CHARGED;
-		pool->os->charger->be->released(pool->os->charger, buf);
+		charger->be->released(charger, buf);
 	}
 	if (buf->area->kind == LIBOS_AREA_FOREIGN) {
 		buf->area->release(buf);

@@ -150,7 +150,7 @@ static inline void libos_buf_get(struct libos_buf *buf)
 static inline void libos_buf_put(struct libos_buf *buf)
 {
 	buf->refs--;
-	if (unlikely(!buf->refs || buf->holds || buf->flags))
+	if (unlikely(!buf->refs || buf->holds || buf->flags & LIBOS_BUF_WATCHED))
 		libos_buf_release(buf);
 }
 

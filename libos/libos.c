@@ -326,21 +326,18 @@ void libos_queue_close(struct libos *os, struct libos_queue *q, struct libos_op 
 
 void libos_flush(struct libos *os)
 {
-	int saved = errno;
-
 	os->dirty = false;
 	os->unflushed = 0;
 	for (uint8_t i = 0; i < os->n_backends; i++)
 		os->backends[i]->be->flush(os->backends[i]);
-	errno = saved;
 }
 
-bool libos_poll(struct libos *os)
+static force_inline bool poll_all(struct libos *os)
 {
 	bool moved = false;
 
 	os->fast_waits = FAST_WAITS;
-	if (os->watches.n_eager || os->now >= os->watches.next_look) {
+	if (unlikely(os->watches.n_eager) || unlikely(os->now >= os->watches.next_look)) {
 		moved = libos_watches_poll(&os->watches, 0);
 		os->watches.next_look = os->now + LOOK_NS;
 	}
@@ -356,7 +353,7 @@ void libos_poll_now(struct libos *os)
 	int saved = errno;
 
 	os->now = time_now();
-	libos_poll(os);
+	poll_all(os);
 	counts_show(os);
 	errno = saved;
 }
@@ -407,7 +404,7 @@ static int wait_loop(struct libos *os, uint64_t seen, uint64_t deadline)
 		os->thorough = true; /* the one pass looks at everything */
 	}
 	for (;;) {
-		bool moved = libos_poll(os);
+		bool moved = poll_all(os);
 
 		if (os->ops.done_seq != seen)
 			return 0;

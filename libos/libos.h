@@ -111,8 +111,6 @@ enum libos_count {
 int libos_open(const struct demi_args *args, struct libos **os_out);
 void libos_close(struct libos *os, uint64_t deadline);
 
-/* One pass over every device; true if anything moved. */
-bool libos_poll(struct libos *os);
 /* Hands to the devices what pushes left behind. */
 void libos_flush(struct libos *os);
 

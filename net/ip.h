@@ -76,6 +76,9 @@ void net_ips_fini(struct net_stack *stack);
 int net_local_hold(struct net_stack *stack, const struct net_ip *ip);
 void net_local_drop(struct net_stack *stack, const struct net_ip *ip);
 
+/* A frame that is all as usual, up to its protocol. false: nothing has changed, and it
+ * goes through net_eth_input(). */
+bool net_ip_input_usual(struct net_stack *stack, struct net_pkt *pkt);
 /* An IP packet, without its link header; takes the reference over. */
 void net_ip_input(struct net_stack *stack, struct net_pkt *pkt);
 /* Its part for a protocol, checked: fragments come here when they are whole. */

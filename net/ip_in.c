@@ -133,7 +133,7 @@ static inline void header_pull(struct net_pkt *pkt, struct net_ip_in *ip, uint32
 }
 
 /* Every check on its own. */
-static slow_path void input_slow(struct net_stack *stack, struct net_pkt *pkt)
+void net_ip_input(struct net_stack *stack, struct net_pkt *pkt)
 {
 	const struct net_ip_hdr *header = (const struct net_ip_hdr *)pkt->seg.data;
 	uint32_t len, header_len = NET_IP_LEN;
@@ -160,6 +160,8 @@ static slow_path void input_slow(struct net_stack *stack, struct net_pkt *pkt)
 		net_ip_deliver(stack, pkt, &ip, header->proto);
 }
 
+/* ---- the usual */
+
 /* Of the first 8 bytes of a header: version 4, no options, not a fragment; whether it
  * may become one does not matter. */
 static inline bool has_common_shape(const struct net_ip_hdr *header)
@@ -170,26 +172,33 @@ static inline bool has_common_shape(const struct net_ip_hdr *header)
 	return (first & htobe64(0xff0000000000bfff)) == htobe64(0x4500000000000000);
 }
 
-/* Between two whose addresses were in order before. */
-void net_ip_input(struct net_stack *stack, struct net_pkt *pkt)
+/* To us alone, and of IPv4. */
+static inline bool eth_is_usual(const struct net_stack *stack, const struct net_eth_hdr *eth)
 {
-	const struct net_ip_hdr *header = (const struct net_ip_hdr *)pkt->seg.data;
-	struct net_ip_in ip = { .broadcast = false };
+	return likely(!memcmp(eth->dst, stack->dev->mac, 6)) &&
+	       likely(eth->type == __builtin_bswap16(NET_ETHERTYPE_IPV4));
+}
+
+/* Between two whose addresses were in order before. */
+bool net_ip_input_usual(struct net_stack *stack, struct net_pkt *pkt)
+{
+	const struct net_eth_hdr *eth = (const struct net_eth_hdr *)pkt->seg.data;
+	const struct net_ip_hdr *header = (const struct net_ip_hdr *)(eth + 1);
 	uint32_t len;
 
-	if (unlikely(pkt->seg.len < NET_IP_LEN))
-		return input_slow(stack, pkt);
+	if (unlikely(pkt->seg.len < NET_ETH_LEN + NET_IP_LEN) || !eth_is_usual(stack, eth))
+		return false;
 	len = __builtin_bswap16(header->len);
 	if (unlikely(!has_common_shape(header)) || unlikely(len < NET_IP_LEN) ||
-	    unlikely(len > pkt->seg.len) || unlikely(header->dst != stack->ip.hot) ||
+	    unlikely(len > pkt->seg.len - NET_ETH_LEN) ||
+	    unlikely(header->dst != stack->ip.hot) ||
 	    unlikely(!net_ip_is_hot(&stack->ip, header->src)) ||
-	    unlikely(pkt->flags & (NET_PKT_IP_BAD | NET_PKT_GROUP)) ||
-	    unlikely(!checksum_is_good(pkt, NET_IP_LEN)))
-		return input_slow(stack, pkt);
-	stack->looped = pkt->flags & NET_PKT_LOOPED;
-	header_pull(pkt, &ip, NET_IP_LEN, len);
+	    unlikely(pkt->flags & NET_PKT_IP_BAD) ||
+	    (!(pkt->flags & NET_PKT_IP_GOOD) && unlikely(net_csum_ip20(header))))
+		return false;
+	stack->looped = false;
 	if (likely(header->proto == NET_IPPROTO_TCP))
-		net_tcp_input(stack, pkt, &ip);
-	else
-		net_ip_deliver(stack, pkt, &ip, header->proto);
+		return net_tcp_input_usual(stack, pkt, header, len - NET_IP_LEN);
+	return header->proto == NET_IPPROTO_UDP &&
+	       net_udp_input_usual(stack, pkt, header, len - NET_IP_LEN);
 }

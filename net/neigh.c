@@ -20,7 +20,13 @@ struct net_waiting {
 
 void net_neighs_init(struct net_stack *stack)
 {
+	struct net_neigh *self = &stack->neigh.self;
+
 	list_init(&stack->neigh.all);
+	memcpy(self->eth.dst, stack->dev->mac, sizeof(self->eth.dst));
+	memcpy(self->eth.src, stack->dev->mac, sizeof(self->eth.src));
+	self->eth.type = __builtin_bswap16(NET_ETHERTYPE_IPV4);
+	self->usable = true;
 }
 
 static struct net_neigh **chain_of(struct net_stack *stack, const struct net_ip *ip)

@@ -49,6 +49,7 @@ struct net_neighs {
 	struct list all;
 	uint32_t n;
 	uint32_t n_waiting;
+	struct net_neigh self;	/* a link that brings back what it is sent; in no list */
 };
 
 void net_neighs_init(struct net_stack *stack);

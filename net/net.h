@@ -160,6 +160,15 @@ void *net_user(const struct net_sock *s);
 void net_set_user(struct net_sock *s, void *user);
 
 /*
+ * Who takes what has just come, past the queue: called from within net_input() for a
+ * socket of which nothing waits to be read, with the next bytes of a stream or with a
+ * datagram (`from`: its source; NULL for a stream). true: they are taken, and charged as
+ * by net_recv() and net_charge(). It calls nothing of the stack's.
+ */
+typedef bool net_take(void *user, const struct net_seg *seg, const struct net_addr *from);
+void net_set_take(struct net_stack *stack, net_take *take);
+
+/*
  * The next socket with events, or NULL; *events_out (enum net_event) are taken
  * from it. Only what happened since the last call makes one ready again. A socket
  * that net_close() gave back never comes up.
@@ -227,6 +236,8 @@ uint64_t net_bytes_unacked(const struct net_sock *s);
  * (negative) when it comes back. The window follows, without silly ones.
  */
 void net_charge(struct net_sock *s, int64_t pinned);
+/* Takes it off. true: an acknowledgement is owed now, to be flushed soon. */
+bool net_uncharge(struct net_sock *s, uint32_t pinned);
 
 /* Half-close. wr: FIN after all that was sent; rd: what is there and what comes is
  * dropped (and acknowledged). ENOTCONN. */

@@ -81,6 +81,7 @@ enum net_dev_cap {
 	NET_DEV_TCP_CSUM = 1u << 1,
 	NET_DEV_UDP_CSUM = 1u << 2,
 	NET_DEV_TSO = 1u << 3,		/* and TCP_CSUM, IP_CSUM */
+	NET_DEV_NO_SUMS = 1u << 4,	/* nobody looks at them: the fields stay 0 */
 };
 
 struct net_dev_ops {

@@ -8,8 +8,6 @@
 
 #include "net/stack.h"
 
-#define L4_AT 48u	/* 16-byte aligned; Ethernet and IP fit in front */
-
 int net_outs_init(struct net_stack *stack)
 {
 	struct net_outs *outs = &stack->out;
@@ -35,62 +33,27 @@ void net_outs_fini(struct net_stack *stack)
 	outs->slots = NULL;
 }
 
-struct net_out *net_out_new(struct net_stack *stack, unsigned l4_len, bool control)
+struct net_out *net_out_new_scarce(struct net_stack *stack, unsigned l4_len, bool control)
 {
 	struct net_outs *outs = &stack->out;
-	struct net_out *out;
 
-	if (unlikely(outs->n_free <= NET_OUT_RESERVE) && (!control || !outs->n_free)) {
-		stack->count[NET_C_TX_NO_ROOM] += control;
-		return NULL;
-	}
-	out = outs->free[--outs->n_free];
-	out->hdr = out->room + L4_AT;
-	out->hdr_len = (uint16_t)l4_len;
-	out->l2_len = out->l3_len = 0;
-	out->l4_len = (uint8_t)l4_len;
-	out->n_segs = 0;
-	out->mss = 0;
-	out->flags = 0;
-	out->len = 0;
-	return out;
-}
-
-static void out_free(struct net_outs *outs, struct net_out *out)
-{
-	outs->free[outs->n_free++] = out;
+	if (control && outs->n_free)
+		return net_out_take(outs, l4_len);
+	stack->count[NET_C_TX_NO_ROOM] += control;
+	return NULL;
 }
 
 void net_out_drop(struct net_stack *stack, struct net_out *out)
 {
 	for (uint32_t i = 0; i < out->n_segs; i++)
 		net_put(stack, out->segs[i].mem);
-	out_free(&stack->out, out);
+	net_out_free(&stack->out, out);
 }
 
-void net_out_queue(struct net_stack *stack, struct net_out *out)
+slow_path void net_outs_stall(struct net_stack *stack, uint32_t took)
 {
 	struct net_outs *outs = &stack->out;
 
-	stack->count[NET_C_TX_PACKETS]++;
-	stack->count[NET_C_TX_BYTES] += out->hdr_len + out->len;
-	outs->order[outs->n++] = out;
-}
-
-bool net_outs_flush(struct net_stack *stack)
-{
-	struct net_outs *outs = &stack->out;
-	uint32_t took;
-
-	if (!outs->n)
-		return true;
-	took = stack->dev->ops->transmit(stack->dev, outs->order, outs->n);
-	for (uint32_t i = 0; i < took; i++)
-		out_free(outs, outs->order[i]);
-	outs->n -= took;
-	if (likely(!outs->n))
-		return true;
 	stack->count[NET_C_TX_STALLS]++;
 	memmove(outs->order, outs->order + took, outs->n * sizeof(outs->order[0]));
-	return false;
 }

@@ -30,18 +30,34 @@ struct net_outs {
 int net_outs_init(struct net_stack *stack);
 void net_outs_fini(struct net_stack *stack);
 
-/*
- * A place with room for l4_len bytes of the protocol's header at hdr (16-byte
- * aligned; Ethernet and IP go before it); no segs, no flags. NULL: the ring is
- * full (NET_C_TX_NO_ROOM for control, the caller waits otherwise).
- */
-struct net_out *net_out_new(struct net_stack *stack, unsigned l4_len, bool control);
+#define NET_OUT_L4_AT 48u	/* 16-byte aligned; Ethernet and IP fit in front */
+
+static inline struct net_out *net_out_take(struct net_outs *outs, unsigned l4_len)
+{
+	struct net_out *out = outs->free[--outs->n_free];
+
+	out->hdr = out->room + NET_OUT_L4_AT;
+	out->hdr_len = (uint16_t)l4_len;
+	out->l2_len = out->l3_len = 0;
+	out->l4_len = (uint8_t)l4_len;
+	out->n_segs = 0;
+	out->mss = 0;
+	out->flags = 0;
+	out->len = 0;
+	return out;
+}
+
 /* Gives back one that will not be sent, with its references. */
 void net_out_drop(struct net_stack *stack, struct net_out *out);
-/* Complete, lower headers too: to the ring's end. */
-void net_out_queue(struct net_stack *stack, struct net_out *out);
-/* Offers the ring to the device. false: some stayed. */
-bool net_outs_flush(struct net_stack *stack);
+/* What is left is the reserve, or nothing. */
+struct net_out *net_out_new_scarce(struct net_stack *stack, unsigned l4_len, bool control);
+static inline void net_out_free(struct net_outs *outs, struct net_out *out)
+{
+	outs->free[outs->n_free++] = out;
+}
+
+/* The device has taken only some. */
+void net_outs_stall(struct net_stack *stack, uint32_t took);
 /* Places that net_out_new() still has for data. */
 static inline uint32_t net_outs_room(const struct net_outs *outs)
 {

@@ -296,6 +296,7 @@ int net_port_bind(struct net_sock *s, const struct net_addr *addr)
 	s->bound = true;
 	s->port_next = p->socks;
 	p->socks = s;
+	s->stack->ports.alone = NULL;
 	ways_change(s);
 	return 0;
 }
@@ -313,6 +314,7 @@ void net_port_unbind(struct net_sock *s)
 	while (*link != s)
 		link = &(*link)->port_next;
 	*link = s->port_next;
+	s->stack->ports.alone = NULL;
 	s->bound = false;
 	ways_change(s);
 	drop_if_unused(ports, p);
@@ -406,5 +408,17 @@ struct net_sock *net_port_find(struct net_stack *stack, enum net_type type,
 			best = s;
 		}
 	}
+	if (type == NET_UDP && best && !p->socks->port_next)
+		stack->ports.alone = best;
 	return best;
+}
+
+struct net_sock *net_port_find_udp(struct net_stack *stack, const struct net_addr *local,
+				   const struct net_addr *peer)
+{
+	struct net_sock *s = stack->ports.alone;
+
+	if (likely(s) && likely(s->local.port == local->port) && likely(score(s, local, peer)))
+		return s;
+	return net_port_find(stack, NET_UDP, local, peer);
 }

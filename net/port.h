@@ -19,6 +19,8 @@ struct net_ports {
 	struct net_held_port *held;	/* by port */
 	uint32_t held_mask;
 	uint32_t n_held;
+	struct net_sock *alone;		/* UDP: found last, and nobody else is bound to its
+					 * port; or NULL */
 };
 
 int net_ports_init(struct net_stack *stack);
@@ -49,5 +51,9 @@ int net_port_hold(struct net_stack *stack, const struct net_addr *local, int n);
  * is none. TCP: listeners only. */
 struct net_sock *net_port_find(struct net_stack *stack, enum net_type type,
 			       const struct net_addr *local, const struct net_addr *peer);
+
+/* The same for UDP, quick when it is the one found last. */
+struct net_sock *net_port_find_udp(struct net_stack *stack, const struct net_addr *local,
+				   const struct net_addr *peer);
 
 #endif /* NET_PORT_H */

@@ -169,6 +169,14 @@ void net_charge(struct net_sock *s, int64_t pinned)
 		net_udp_charge(s, pinned);
 }
 
+bool net_uncharge(struct net_sock *s, uint32_t pinned)
+{
+	if (likely(s->type == NET_TCP))
+		return net_tcp_uncharge(s, pinned);
+	net_udp_charge(s, -(int64_t)pinned);
+	return false;
+}
+
 int net_shutdown(struct net_sock *s, bool rd, bool wr)
 {
 	return s->type == NET_TCP ? net_tcp_shutdown(s, rd, wr) : net_udp_shutdown(s, rd, wr);

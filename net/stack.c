@@ -10,7 +10,6 @@
 #include "net/eth.h"
 
 #define WHEEL_SHIFT 16		/* ticks of 65.5 us */
-#define AHEAD 3u		/* packets whose headers are being fetched */
 
 /* ---- life */
 
@@ -76,6 +75,11 @@ void net_stack_free(struct net_stack *stack)
 	free(stack);
 }
 
+void net_set_take(struct net_stack *stack, net_take *take)
+{
+	stack->take = take;
+}
+
 /* ---- the link */
 
 void net_link_lost(struct net_stack *stack, int err)
@@ -107,12 +111,10 @@ void net_input(struct net_stack *stack, uint64_t now, struct net_pkt *pkts, uint
 {
 	set_now(stack, now);
 	stack->count[NET_C_RX_PACKETS] += n;
-	for (uint32_t i = 1; i < n && i < AHEAD; i++)
-		__builtin_prefetch(pkts[i].seg.data);
 	for (uint32_t i = 0; i < n; i++) {
-		if (i + AHEAD < n)
-			__builtin_prefetch(pkts[i + AHEAD].seg.data);
 		stack->count[NET_C_RX_BYTES] += pkts[i].seg.len;
+		if (likely(stack->dev->ethernet) && likely(net_ip_input_usual(stack, &pkts[i])))
+			continue;
 		if (likely(stack->dev->ethernet))
 			net_eth_input(stack, &pkts[i]);
 		else
@@ -123,8 +125,10 @@ void net_input(struct net_stack *stack, uint64_t now, struct net_pkt *pkts, uint
 }
 
 /* What waited for room in the ring. */
-static void resume(struct net_stack *stack)
+static inline void resume(struct net_stack *stack)
 {
+	if (likely(list_empty(&stack->tcp.blocked)) && likely(list_empty(&stack->udp.blocked)))
+		return;
 	if (!net_outs_room(&stack->out))
 		return;
 	net_tcp_resume(stack);
@@ -135,9 +139,10 @@ static void resume(struct net_stack *stack)
  * with the window, or with the device. */
 bool net_flush(struct net_stack *stack)
 {
-	net_tcp_flush_acks(stack);
+	if (unlikely(!list_empty(&stack->tcp.acks)) || unlikely(!list_empty(&stack->tcp.dead)))
+		net_tcp_flush_acks(stack);
 	while (stack->out.n) {
-		if (!net_outs_flush(stack))
+		if (unlikely(!net_outs_flush(stack)))
 			return false;
 		resume(stack);
 	}

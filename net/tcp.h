@@ -12,6 +12,7 @@
 #include "net/tcp_wait.h"
 #include "net/timer.h"
 
+struct net_ip_hdr;
 struct net_ip_in;
 struct net_stack;
 
@@ -43,6 +44,10 @@ void net_tcp_clock(struct net_stack *stack);
 
 /* pkt->seg is the TCP part, of ip->len bytes; takes the reference over. */
 void net_tcp_input(struct net_stack *stack, struct net_pkt *pkt, const struct net_ip_in *ip);
+/* The same where all is as usual, straight from its frame: len bytes behind the IP
+ * header. false: nothing has changed, it goes the long way. */
+bool net_tcp_input_usual(struct net_stack *stack, struct net_pkt *pkt,
+			 const struct net_ip_hdr *ip, uint32_t len);
 /* An ICMP error about a segment of ours (local to peer, with this sequence number):
  * err is its errno; hard: protocol or port unreachable (RFC 1122 4.2.3.9). */
 void net_tcp_unreachable(struct net_stack *stack, const struct net_addr *local,
@@ -83,6 +88,7 @@ int net_tcp_recv(struct net_sock *s, struct net_seg *seg_out, bool peek);
 uint64_t net_tcp_bytes_readable(const struct net_sock *s);
 uint64_t net_tcp_bytes_unacked(const struct net_sock *s);
 void net_tcp_charge(struct net_sock *s, int64_t pinned);
+bool net_tcp_uncharge(struct net_sock *s, uint32_t pinned);
 int net_tcp_shutdown(struct net_sock *s, bool rd, bool wr);
 void net_tcp_close(struct net_sock *s, bool report);
 void net_tcp_abort(struct net_sock *s);

@@ -15,6 +15,18 @@
 /* Segments that one ACK may stand for, when they come in one pass. */
 #define TCP_ACK_STRETCH 8u
 
+/* Half of the memory that is free: a segment pins more than its bytes. Nothing once
+ * the program hoards more than it may, even if that takes back what was offered. */
+static inline uint32_t tcp_window(const struct tcp_conn *c)
+{
+	uint32_t most = UINT32_C(65535) << c->rcv_wscale, free;
+
+	if (unlikely(c->rq.pinned >= c->rcvbuf))
+		return 0;
+	free = (c->rcvbuf - c->rq.pinned) / 2;
+	return free > most ? most : free;
+}
+
 /* With the next flush, or on whatever goes before it. */
 static inline void tcp_ack_now(struct tcp_conn *c)
 {
@@ -69,11 +81,16 @@ static inline void tcp_ack_rides(struct tcp_conn *c)
 
 void tcp_ack_init(struct tcp_conn *c);
 void tcp_ack_window_small(struct tcp_conn *c);
+/* As the peer knows it. */
+static inline bool tcp_window_is_small(const struct tcp_conn *c)
+{
+	return (int32_t)(c->rcv_edge - c->rcv_nxt) < (int32_t)(c->rcvbuf / 4) || c->rcv_zeroed;
+}
+
 /* The window may have grown by what is worth telling: an ACK then, now. */
 static inline void tcp_ack_window(struct tcp_conn *c)
 {
-	if (unlikely((int32_t)(c->rcv_edge - c->rcv_nxt) < (int32_t)(c->rcvbuf / 4)) ||
-	    unlikely(c->rcv_zeroed))
+	if (unlikely(tcp_window_is_small(c)))
 		tcp_ack_window_small(c);
 }
 

@@ -1,7 +1,7 @@
 /*
- * Where segments come in. What most of them are (the next data, or a plain ACK, on an
- * established connection that misses nothing) takes one straight path; all else goes the
- * RFC's way, in tcp_in.c.
+ * The straight ways in and out. What most segments are (the next data, or a plain ACK, on
+ * an established connection that misses nothing; a short push that may go at once) takes
+ * one of them; all else goes the RFC's way, in tcp_in.c and tcp_out.c.
  */
 #include "config.h"
 
@@ -10,14 +10,14 @@
 #include <string.h>
 
 #include "net/csum.h"
-#include "net/tcp_ack.h"
+#include "net/ip_out.h"
 #include "net/tcp_acked.h"
-#include "net/tcp_clock.h"
-#include "net/tcp_conn.h"
 #include "net/tcp_in.h"
 #include "net/tcp_listen.h"
-#include "net/tcp_opt.h"
+#include "net/tcp_cc.h"
 #include "net/tcp_out.h"
+#include "net/tcp_rtt.h"
+#include "net/tcp_seg.h"
 
 /* Right behind the usual header. */
 struct usual_opts {
@@ -37,16 +37,51 @@ static bool csum_is_bad(const struct net_pkt *pkt, const struct net_ip_in *ip)
 	return net_csum_finish(net_csum_add(sum, pkt->seg.data, pkt->seg.len)) != 0;
 }
 
-/* ---- the usual */
+/* ---- in: the usual */
 
-/* Header prediction. true: done, and the reference is taken. */
-static inline bool fast(struct net_stack *stack, struct tcp_conn *c, struct net_pkt *pkt)
+/* All that is out, one push, is acknowledged: what an answer mostly does. */
+static inline bool acks_one(const struct tcp_conn *c, uint32_t ack)
 {
-	const struct net_tcp_hdr *hdr = (const struct net_tcp_hdr *)pkt->seg.data;
+	const struct tcp_chunk *chunk = c->sq.head;
+
+	return likely(ack == c->snd_max) && likely(chunk == c->sq.tail) &&
+	       likely(c->sq.bytes == ack - c->snd_una) && likely(!c->want_write) &&
+	       likely(!c->keepalive);
+}
+
+/* tcp_acked_new() for that. */
+static force_inline void acked_one(struct net_stack *stack, struct tcp_conn *c, uint32_t ack)
+{
+	struct tcp_chunk *chunk = c->sq.head;
+	uint32_t n = ack - c->snd_una;
+
+	if (likely(c->rtt_timed)) {
+		c->rtt_timed = false;
+		tcp_rtt_sample(c, stack->tcp.us - c->rtt_us);
+	}
+	c->sq.head = c->sq.tail = NULL;
+	c->sq.bytes = 0;
+	c->snd_una = ack;
+	c->bytes_acked += n;
+	c->retries = 0;
+	c->soft_error = 0;
+	c->purpose = TCP_FOR_NOTHING;
+	net_timer_disarm(&c->timer);
+	c->cc->acked(c, n, n);
+	net_put(stack, chunk->seg.mem);
+	net_slab_free(&stack->tcp.chunks, chunk);
+}
+
+/* Header prediction. true: done, and the reference is taken; false: nothing has
+ * changed. hdr: in the packet, of a TCP part of len bytes. */
+static force_inline bool fast(struct net_stack *stack, struct tcp_conn *c, struct net_pkt *pkt,
+			const struct net_tcp_hdr *hdr, uint32_t len)
+{
 	const struct usual_opts *opts = (const struct usual_opts *)(hdr + 1);
-	uint32_t hdr_len = NET_TCP_LEN, len, ack = __builtin_bswap32(hdr->ack);
+	uint32_t hdr_len = NET_TCP_LEN, ack = __builtin_bswap32(hdr->ack);
 	uint32_t wnd = __builtin_bswap16(hdr->wnd), tsval = 0;
 	struct net_tcps *t = &stack->tcp;
+	bool taken = false;
 
 	if (unlikely(c->usual != TCPS_ESTABLISHED) ||
 	    unlikely((hdr->flags & ~NET_TCP_PSH) != NET_TCP_ACK) ||
@@ -56,8 +91,7 @@ static inline bool fast(struct net_stack *stack, struct tcp_conn *c, struct net_
 		return false;
 	if (likely(c->ts_on)) {
 		hdr_len += TCP_OPT_TS_LEN;
-		if (unlikely(hdr->off != hdr_len << 2) ||
-		    unlikely(pkt->seg.len < hdr_len) ||
+		if (unlikely(hdr->off != hdr_len << 2) || unlikely(len < hdr_len) ||
 		    unlikely(opts->word != __builtin_bswap32(TCP_OPT_TS_WORD)) ||
 		    unlikely(seq_lt(__builtin_bswap32(opts->tsval), c->ts_recent)))
 			return false;
@@ -65,22 +99,27 @@ static inline bool fast(struct net_stack *stack, struct tcp_conn *c, struct net_
 	} else if (unlikely(hdr->off != hdr_len << 2)) {
 		return false;
 	}
-	len = pkt->seg.len - hdr_len;
-	/* the header is read: the packet may go */
+	len -= hdr_len;
 	if (len) {
 		if (unlikely(c->rq.ooo) ||
 		    unlikely((int32_t)(c->rcv_edge - c->rcv_nxt) < (int32_t)len))
 			return false;
-		pkt->seg.data += hdr_len;
+	} else if (ack == c->snd_una) { /* a duplicate, or news of the window */
+		return false;
+	}
+	/* the header is read: the packet may go */
+	if (len) {
+		pkt->seg.data = (uint8_t *)(uintptr_t)hdr + hdr_len;
 		pkt->seg.len = len;
-		if (unlikely(!tcp_recvq_add(stack, &c->rq, &pkt->seg, c->rcvbuf))) {
+		taken = !c->rq.head && net_taken(&c->s, &pkt->seg, NULL);
+		if (likely(taken)) {
+			c->rq.pinned += pkt->seg.pinned;
+		} else if (unlikely(!tcp_recvq_add(stack, &c->rq, &pkt->seg, c->rcvbuf))) {
 			net_put(stack, pkt->seg.mem);
 			tcp_ack_now(c);
 			return true;
 		}
 	} else {
-		if (ack == c->snd_una) /* a duplicate, or news of the window */
-			return false;
 		net_put(stack, pkt->seg.mem);
 	}
 	stack->count[NET_C_TCP_FAST_PATH]++;
@@ -94,7 +133,11 @@ static inline bool fast(struct net_stack *stack, struct tcp_conn *c, struct net_
 	c->snd_wl2 = ack;
 	if (c->snd_wnd > c->snd_wnd_max)
 		c->snd_wnd_max = c->snd_wnd;
-	if (ack != c->snd_una)
+	if (ack == c->snd_una)
+		; /* news of data alone */
+	else if (acks_one(c, ack))
+		acked_one(stack, c, ack);
+	else
 		tcp_acked_new(c, ack, NULL);
 	if (len) {
 		stack->count[NET_C_TCP_BYTES_IN] += len;
@@ -103,10 +146,33 @@ static inline bool fast(struct net_stack *stack, struct tcp_conn *c, struct net_
 		if (unlikely(len > c->rcv_mss))
 			c->rcv_mss = (uint16_t)len;
 		tcp_ack_data(c);
-		tcp_conn_raise(c, NET_READABLE);
+		if (unlikely(!taken))
+			tcp_conn_raise(c, NET_READABLE);
 	}
-	if (c->sq.unsent)
+	if (unlikely(c->sq.unsent))
 		tcp_output(c);
+	return true;
+}
+
+bool net_tcp_input_usual(struct net_stack *stack, struct net_pkt *pkt,
+			 const struct net_ip_hdr *ip, uint32_t len)
+{
+	const struct net_tcp_hdr *hdr = (const struct net_tcp_hdr *)(ip + 1);
+	const struct net_ip src = net_ip4(ip->src), dst = net_ip4(ip->dst);
+	struct tcp_tuple *tuple;
+
+	if (unlikely(len < NET_TCP_LEN) ||
+	    (!(pkt->flags & NET_PKT_L4_GOOD) &&
+	     (unlikely(pkt->flags & NET_PKT_L4_BAD) ||
+	      unlikely(net_csum_finish(net_csum_add(net_csum_pseudo(ip->src, ip->dst,
+								    NET_IPPROTO_TCP, (uint16_t)len),
+						    hdr, len))))))
+		return false;
+	tuple = tcp_flow_find(&stack->tcp.flow, &dst, &src, tcp_ports(hdr->dport, hdr->sport));
+	if (unlikely(!tuple) ||
+	    unlikely(!fast(stack, (struct tcp_conn *)(void *)tuple, pkt, hdr, len)))
+		return false;
+	stack->count[NET_C_TCP_IN]++;
 	return true;
 }
 
@@ -196,7 +262,57 @@ void net_tcp_input(struct net_stack *stack, struct net_pkt *pkt, const struct ne
 	}
 	c = (struct tcp_conn *)(void *)tcp_flow_find(&stack->tcp.flow, &ip->dst, &ip->src,
 						     tcp_ports(hdr->dport, hdr->sport));
-	if (likely(c) && likely(fast(stack, c, pkt)))
+	if (likely(c) && likely(fast(stack, c, pkt, hdr, pkt->seg.len)))
 		return;
 	slow(stack, c, pkt, ip);
+}
+
+/* ---- out: all of a short push, at once, in one segment */
+
+/* RFC 5681 4.1: a window from before a pause says nothing of the path now. */
+static inline bool has_paused(const struct tcp_conn *c)
+{
+	return (uint64_t)(tcp_clock(tcp_stack(c))->ms - c->snd_ms) * 1000 > c->rto;
+}
+
+static inline bool may_go_at_once(const struct tcp_conn *c, uint32_t len)
+{
+	uint32_t flight = c->snd_max - c->snd_una;
+
+	return likely(c->usual == TCPS_ESTABLISHED) && likely(!c->sq.unsent) &&
+	       likely(!c->fin_queued) && likely(!c->blocked) &&
+	       likely(c->snd_nxt == c->snd_max) && likely(len - 1 < c->mss) &&
+	       likely(flight + len <= c->cwnd) && likely(flight + len <= c->snd_wnd) &&
+	       likely(flight < c->sndbuf) && (flight ? c->nodelay : likely(!has_paused(c))) &&
+	       likely(net_outs_room(&tcp_stack(c)->out));
+}
+
+static force_inline bool send_at_once(struct tcp_conn *c, const struct net_seg *seg)
+{
+	struct net_stack *stack = tcp_stack(c);
+	struct net_out *out;
+	uint32_t seq = c->snd_max;
+
+	if (!may_go_at_once(c, seg->len) || unlikely(!tcp_sendq_add_sent(stack, &c->sq, seg)))
+		return false;
+	out = net_out_new(stack, tcp_header_len(c), false);
+	net_get(stack, seg->mem);
+	out->segs[0] = *seg;
+	out->n_segs = 1;
+	out->len = seg->len;
+	tcp_ack_rides(c);
+	tcp_header(c, out, seq, NET_TCP_ACK | NET_TCP_PSH);
+	c->snd_nxt = seq + seg->len;
+	tcp_book_new(c, seq, seg->len);
+	tcp_give(c, out);
+	return true;
+}
+
+int net_tcp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n)
+{
+	struct tcp_conn *c = tcp_conn(s);
+
+	if (likely(n == 1) && likely(send_at_once(c, segs)))
+		return 0;
+	return tcp_out_push(c, segs, n);
 }

@@ -68,13 +68,6 @@ void tcp_opt_parse(struct tcp_in *in, const uint8_t *opts, uint32_t len)
 	}
 }
 
-void tcp_opt_write_ts(uint8_t *to, uint32_t tsval, uint32_t tsecr)
-{
-	put32(to, TCP_OPT_TS_WORD);
-	put32(to + 4, tsval);
-	put32(to + 8, tsecr);
-}
-
 uint32_t tcp_opt_write_syn(uint8_t *to, const struct tcp_opt_syn *opt)
 {
 	uint8_t *p = to;

@@ -25,6 +25,13 @@ struct tcp_opt_syn {
 
 /* In Linux's order: mss, timestamps, nop, wscale. How many bytes, a multiple of 4. */
 uint32_t tcp_opt_write_syn(uint8_t *to, const struct tcp_opt_syn *opt);
-void tcp_opt_write_ts(uint8_t *to, uint32_t tsval, uint32_t tsecr);
+
+static inline void tcp_opt_write_ts(uint8_t *to, uint32_t tsval, uint32_t tsecr)
+{
+	uint32_t w[3] = { __builtin_bswap32(TCP_OPT_TS_WORD), __builtin_bswap32(tsval),
+			  __builtin_bswap32(tsecr) };
+
+	__builtin_memcpy(to, w, sizeof(w));
+}
 
 #endif /* NET_TCP_OPT_H */

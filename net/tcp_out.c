@@ -4,18 +4,13 @@
 
 #include <string.h>
 
-#include "net/tcp_ack.h"
 #include "net/tcp_cc.h"
-#include "net/tcp_clock.h"
-#include "net/tcp_conn.h"
 #include "net/tcp_in.h"
-#include "net/tcp_opt.h"
-#include "net/tcp_timer.h"
+#include "net/tcp_seg.h"
 
 #define MSS_FLOOR 48u		/* of a peer that asks for less */
 #define MSS_DEFAULT 536u	/* RFC 9293 MUST-15 */
 #define IP_TCP_LEN (NET_IP_LEN + NET_TCP_LEN)
-#define WND_MAX 65535u
 
 /* ---- sizes */
 
@@ -44,89 +39,10 @@ void tcp_mss_sync(struct tcp_conn *c)
 	c->mss = (uint16_t)mss;
 }
 
-/* Half of the memory that is free: a segment pins more than its bytes. Nothing once
- * the program hoards more than it may, even if that takes back what was offered. */
-uint32_t tcp_window(const struct tcp_conn *c)
-{
-	uint32_t most = WND_MAX << c->rcv_wscale, free;
-
-	if (unlikely(c->rq.pinned >= c->rcvbuf))
-		return 0;
-	free = (c->rcvbuf - c->rq.pinned) / 2;
-	return free > most ? most : free;
-}
-
-/* What goes into the header. The right edge goes on only by what is worth it (RFC 9293
- * 3.8.6.2.2), and back only when the program hoards. */
-static inline uint16_t choose_window(struct tcp_conn *c)
-{
-	uint32_t shift = c->rcv_wscale, mask = (1u << shift) - 1;
-	uint32_t left = c->rcv_edge - c->rcv_nxt, target = tcp_window(c) & ~mask;
-	uint32_t worth = c->rcv_mss;
-
-	if (unlikely(c->rq.pinned > c->rcvbuf)) {
-		c->rcv_zeroed = true;
-		return 0;
-	}
-	if (unlikely(c->rcv_zeroed))
-		c->rcv_zeroed = false;
-	if (unlikely((int32_t)left < 0))
-		left = 0;
-	if (unlikely(c->rcvbuf / 4 < worth))
-		worth = c->rcvbuf / 4;
-	if (target >= left + worth)
-		left = target;
-	left = (left + mask) >> shift;
-	if (unlikely(left > WND_MAX))
-		left = WND_MAX;
-	c->rcv_edge = c->rcv_nxt + (left << shift);
-	return (uint16_t)left;
-}
-
-/* ---- headers */
-
-static void fill_header(struct net_tcp_hdr *hdr, const struct net_addr *local,
-			const struct net_addr *peer, uint32_t seq, uint32_t ack)
-{
-	hdr->sport = local->port;
-	hdr->dport = peer->port;
-	hdr->seq = __builtin_bswap32(seq);
-	hdr->ack = __builtin_bswap32(ack);
-	hdr->csum = 0;
-	hdr->urg = 0;
-}
-
-static inline uint32_t header_len(const struct tcp_conn *c)
-{
-	return NET_TCP_LEN + (c->ts_on ? TCP_OPT_TS_LEN : 0);
-}
-
-/* Everything of a segment after the SYN but its payload. It carries the ACK. */
-static inline void header(struct tcp_conn *c, struct net_out *out, uint32_t seq, uint8_t flags)
-{
-	struct net_tcp_hdr *hdr = (struct net_tcp_hdr *)out->hdr;
-
-	fill_header(hdr, &c->s.local, &c->s.peer, seq, c->rcv_nxt);
-	hdr->off = (uint8_t)(header_len(c) << 2);
-	hdr->flags = flags;
-	hdr->wnd = __builtin_bswap16(choose_window(c));
-	if (c->ts_on)
-		tcp_opt_write_ts(out->hdr + NET_TCP_LEN,
-				 tcp_clock(tcp_stack(c))->ts + c->ts_offset, c->ts_recent);
-	tcp_ack_went(c);
-}
-
+/* Not what most packets are: not inline. */
 static int give(struct tcp_conn *c, struct net_out *out)
 {
-	struct net_stack *stack = tcp_stack(c);
-	int err;
-
-	stack->count[NET_C_TCP_OUT]++;
-	stack->count[NET_C_TCP_BYTES_OUT] += out->len;
-	err = net_ip_output(stack, &c->path, out, NET_IPPROTO_TCP, 0, false);
-	if (unlikely(err))
-		c->soft_error = (uint8_t)err;
-	return err;
+	return tcp_give(c, out);
 }
 
 /* ---- data */
@@ -153,15 +69,13 @@ static inline void account(struct tcp_conn *c, uint32_t seq, uint32_t len)
 {
 	uint32_t end = seq + len;
 
-	if (unlikely(seq_lt(seq, c->snd_max))) {
-		tcp_count(c, NET_C_TCP_RETRANS);
-		c->total_retrans++;
-		c->rtt_timed = false; /* Karn */
-	} else if (!c->rtt_timed && c->ca == TCP_CA_IS_OPEN) {
-		c->rtt_timed = true;
-		c->rtt_seq = seq;
-		c->rtt_us = tcp_clock(tcp_stack(c))->us;
+	if (likely(seq == c->snd_max)) {
+		tcp_book_new(c, seq, len);
+		return;
 	}
+	tcp_count(c, NET_C_TCP_RETRANS);
+	c->total_retrans++;
+	c->rtt_timed = false; /* Karn */
 	if (seq_geq(end, c->snd_max)) {
 		c->snd_max = end;
 		c->probe_out = false;
@@ -178,7 +92,7 @@ static inline void account(struct tcp_conn *c, uint32_t seq, uint32_t len)
 static bool send_data(struct tcp_conn *c, uint32_t len, bool fin)
 {
 	struct net_stack *stack = tcp_stack(c);
-	struct net_out *out = net_out_new(stack, header_len(c), false);
+	struct net_out *out = net_out_new(stack, tcp_header_len(c), false);
 	uint8_t flags = NET_TCP_ACK;
 	uint32_t seq = c->snd_nxt;
 
@@ -200,7 +114,7 @@ static bool send_data(struct tcp_conn *c, uint32_t len, bool fin)
 		out->flags |= NET_OUT_TSO;
 		out->mss = c->mss;
 	}
-	header(c, out, seq, flags);
+	tcp_header(c, out, seq, flags);
 	c->snd_nxt = seq + len + fin;
 	account(c, seq, len + fin);
 	give(c, out);
@@ -309,7 +223,7 @@ void tcp_out_retransmit(struct tcp_conn *c)
 	struct net_out *out;
 	bool fin;
 
-	out = net_out_new(stack, header_len(c), false);
+	out = net_out_new(stack, tcp_header_len(c), false);
 	c->rtx_wanted = !out;
 	if (!out) {
 		block(c);
@@ -320,7 +234,7 @@ void tcp_out_retransmit(struct tcp_conn *c)
 	if (len)
 		len = tcp_sendq_fill_head(stack, &c->sq, out, len);
 	fin = c->fin_queued && len == c->sq.bytes && c->snd_max == fin_end(c);
-	header(c, out, c->snd_una,
+	tcp_header(c, out, c->snd_una,
 	       (uint8_t)(NET_TCP_ACK | NET_TCP_PSH | (fin ? NET_TCP_FIN : 0)));
 	account(c, c->snd_una, len + fin);
 	give(c, out);
@@ -338,11 +252,11 @@ void tcp_out_probe(struct tcp_conn *c)
 		send_next(c, true);
 		return;
 	}
-	out = net_out_new(stack, header_len(c), true);
+	out = net_out_new(stack, tcp_header_len(c), true);
 	if (!out)
 		return;
 	tcp_sendq_fill(stack, &c->sq, out, 1);
-	header(c, out, c->snd_nxt, NET_TCP_ACK);
+	tcp_header(c, out, c->snd_nxt, NET_TCP_ACK);
 	c->rtt_timed = false;
 	/* the cursor stays: it counts as sent when it is acknowledged */
 	if (c->snd_nxt == c->snd_max) {
@@ -388,11 +302,11 @@ int tcp_out_syn(struct tcp_conn *c)
 	if (!answer && !c->blocked)
 		list_del(&c->link); /* of tcps.unresolved, if it was */
 	hdr = (struct net_tcp_hdr *)out->hdr;
-	fill_header(hdr, &c->s.local, &c->s.peer, c->snd_una, answer ? c->rcv_nxt : 0);
+	tcp_fill_header(hdr, &c->s.local, &c->s.peer, c->snd_una, answer ? c->rcv_nxt : 0);
 	hdr->off = (uint8_t)((NET_TCP_LEN + len) << 2);
 	hdr->flags = answer ? NET_TCP_SYN | NET_TCP_ACK : NET_TCP_SYN;
 	/* RFC 7323 2.2: never scaled */
-	wnd = tcp_window(c) < WND_MAX ? tcp_window(c) : WND_MAX;
+	wnd = tcp_window(c) < TCP_WND_MAX ? tcp_window(c) : TCP_WND_MAX;
 	hdr->wnd = __builtin_bswap16((uint16_t)wnd);
 	memcpy(out->hdr + NET_TCP_LEN, opts, len);
 	if (answer) {
@@ -411,35 +325,35 @@ static uint32_t own_seq(const struct tcp_conn *c)
 
 void tcp_out_ack(struct tcp_conn *c)
 {
-	struct net_out *out = net_out_new(tcp_stack(c), header_len(c), true);
+	struct net_out *out = net_out_new(tcp_stack(c), tcp_header_len(c), true);
 
 	if (!out) {
 		tcp_ack_now(c);
 		return;
 	}
-	header(c, out, own_seq(c), NET_TCP_ACK);
+	tcp_header(c, out, own_seq(c), NET_TCP_ACK);
 	give(c, out);
 }
 
 void tcp_out_keepalive(struct tcp_conn *c)
 {
-	struct net_out *out = net_out_new(tcp_stack(c), header_len(c), true);
+	struct net_out *out = net_out_new(tcp_stack(c), tcp_header_len(c), true);
 
 	if (!out)
 		return;
 	tcp_count(c, NET_C_TCP_KEEPALIVES);
-	header(c, out, c->snd_max - 1, NET_TCP_ACK);
+	tcp_header(c, out, c->snd_max - 1, NET_TCP_ACK);
 	give(c, out);
 }
 
 void tcp_out_reset(struct tcp_conn *c)
 {
-	struct net_out *out = net_out_new(tcp_stack(c), header_len(c), true);
+	struct net_out *out = net_out_new(tcp_stack(c), tcp_header_len(c), true);
 
 	if (!out)
 		return;
 	tcp_count(c, NET_C_TCP_RST_OUT);
-	header(c, out, own_seq(c), NET_TCP_RST | NET_TCP_ACK);
+	tcp_header(c, out, own_seq(c), NET_TCP_RST | NET_TCP_ACK);
 	give(c, out);
 }
 
@@ -457,7 +371,7 @@ void tcp_out_bare(struct net_stack *stack, const struct net_addr *local,
 	if (!out)
 		return;
 	hdr = (struct net_tcp_hdr *)out->hdr;
-	fill_header(hdr, local, peer, bare->seq, bare->ack);
+	tcp_fill_header(hdr, local, peer, bare->seq, bare->ack);
 	hdr->off = (uint8_t)(len << 2);
 	hdr->flags = bare->flags;
 	hdr->wnd = bare->wnd;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 struct net_addr;
+struct net_seg;
 struct net_stack;
 struct tcp_conn;
 struct tcp_in;
@@ -36,11 +37,12 @@ struct tcp_bare {
 void tcp_out_bare(struct net_stack *stack, const struct net_addr *local,
 		  const struct net_addr *peer, const struct tcp_bare *bare);
 
-/* The window that would be announced now, if nothing had been before. */
-uint32_t tcp_window(const struct tcp_conn *c);
 /* What the peer may send us at once. */
 uint16_t tcp_mss_own(const struct tcp_conn *c);
 /* c->mss anew: the path, the peer, the program, the options. */
 void tcp_mss_sync(struct tcp_conn *c);
+
+/* net_tcp_send(), whatever it meets. */
+int tcp_out_push(struct tcp_conn *c, const struct net_seg *segs, uint32_t n);
 
 #endif /* NET_TCP_OUT_H */

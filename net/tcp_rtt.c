@@ -27,27 +27,24 @@ void tcp_rtt_init(struct tcp_conn *c)
 	c->backoff = 0;
 }
 
+/* RFC 6298 2.2, 2.3: srtt is kept times 8, rttvar times 4. */
 void tcp_rtt_sample(struct tcp_conn *c, uint32_t us)
 {
 	int32_t err;
 
-	if (us > SAMPLE_MAX)
-		us = SAMPLE_MAX;
-	if (!us)
-		us = 1;
-	if (!c->srtt) { /* RFC 6298 2.2 */
+	if (unlikely(us - 1 >= SAMPLE_MAX))
+		us = us ? SAMPLE_MAX : 1;
+	c->backoff = 0; /* Karn: only a sample ends a back-off */
+	if (likely(c->srtt)) {
+		err = (int32_t)us - (int32_t)(c->srtt >> 3);
+		c->srtt += (uint32_t)err;
+		c->rttvar += (uint32_t)((err < 0 ? -err : err) - (int32_t)(c->rttvar >> 2));
+		if (unlikely(!c->srtt))
+			c->srtt = 1;
+	} else {
 		c->srtt = us << 3;
 		c->rttvar = us << 1;
-	} else { /* 2.3: srtt is kept times 8, rttvar times 4 */
-		err = (int32_t)us - (int32_t)(c->srtt >> 3);
-		c->srtt = (uint32_t)((int32_t)c->srtt + err);
-		if (err < 0)
-			err = -err;
-		c->rttvar = (uint32_t)((int32_t)c->rttvar + err - (int32_t)(c->rttvar >> 2));
-		if (!c->srtt)
-			c->srtt = 1;
 	}
-	c->backoff = 0; /* Karn: only a sample ends a back-off */
 	/* srtt + max(G, 4 rttvar), the floor being far above G */
 	c->rto = clamp(c, (uint64_t)(c->srtt >> 3) + c->rttvar);
 }

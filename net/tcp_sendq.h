@@ -8,10 +8,10 @@
 
 #include <stdint.h>
 
-#include "net/tcp_chunk.h"
+#include <stdbool.h>
 
-struct net_out;
-struct net_stack;
+#include "net/stack.h"
+#include "net/tcp_chunk.h"
 
 struct tcp_sendq {
 	struct tcp_chunk *head, *tail;
@@ -25,6 +25,25 @@ struct tcp_sendq {
  * 2^31. ENOMEM: nothing was added. */
 int tcp_sendq_add(struct net_stack *stack, struct tcp_sendq *q, const struct net_seg *segs,
 		  uint32_t n, uint32_t bytes);
+/* One that goes at once, all of it: none is unsent before or after. false: no memory. */
+static inline bool tcp_sendq_add_sent(struct net_stack *stack, struct tcp_sendq *q,
+				      const struct net_seg *seg)
+{
+	struct tcp_chunk *chunk = net_slab_alloc(&stack->tcp.chunks);
+
+	if (unlikely(!chunk))
+		return false;
+	chunk->next = NULL;
+	chunk->seg = *seg;
+	if (q->tail)
+		q->tail->next = chunk;
+	else
+		q->head = chunk;
+	q->tail = chunk;
+	q->bytes += seg->len;
+	return true;
+}
+
 /* The first n bytes are acknowledged. */
 void tcp_sendq_drop(struct net_stack *stack, struct tcp_sendq *q, uint32_t n);
 /* Everything. */

@@ -170,9 +170,8 @@ static slow_path int why_not_send(const struct tcp_conn *c)
 	return EPIPE;
 }
 
-int net_tcp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n)
+int tcp_out_push(struct tcp_conn *c, const struct net_seg *segs, uint32_t n)
 {
-	struct tcp_conn *c = tcp_conn(s);
 	uint64_t total = 0;
 	int err;
 
@@ -186,7 +185,7 @@ int net_tcp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n)
 		total += segs[i].len;
 	if (unlikely(total - 1 >= SEND_MAX))
 		return total ? EMSGSIZE : EINVAL;
-	err = tcp_sendq_add(s->stack, &c->sq, segs, n, (uint32_t)total);
+	err = tcp_sendq_add(tcp_stack(c), &c->sq, segs, n, (uint32_t)total);
 	if (unlikely(err))
 		return err;
 	tcp_output(c);
@@ -251,6 +250,16 @@ void net_tcp_charge(struct net_sock *s, int64_t pinned)
 		tcp_ack_window(c);
 }
 
+bool net_tcp_uncharge(struct net_sock *s, uint32_t pinned)
+{
+	struct tcp_conn *c = tcp_conn(s);
+
+	c->rq.pinned -= likely(pinned <= c->rq.pinned) ? pinned : c->rq.pinned;
+	if (unlikely(tcp_window_is_small(c)) && window_matters(c))
+		tcp_ack_window_small(c);
+	return c->ack == TCP_ACK_NOW;
+}
+
 /* ---- the end */
 
 /* FIN after what is queued. */
@@ -284,6 +293,8 @@ int net_tcp_shutdown(struct net_sock *s, bool rd, bool wr)
 static void let_go(struct tcp_conn *c, bool report)
 {
 	c->owner = report ? TCP_REPORT : TCP_ORPHAN;
+	if (!report)
+		c->s.user = NULL;
 	c->s.events = 0;
 	list_del(&c->s.ready);
 	c->want_write = false;

@@ -8,7 +8,7 @@
 
 #include "net/csum.h"
 #include "net/icmp.h"
-#include "net/stack.h"
+#include "net/ip_out.h"
 #include "net/wire.h"
 
 #define LONGEST 65507u
@@ -106,6 +106,10 @@ static void enqueue(struct udp *u, struct net_seg *seg, const struct net_addr *f
 		net_put(stack, seg->mem);
 		return;
 	}
+	if (likely(!u->rx) && net_taken(&u->s, seg, from)) {
+		u->pinned += seg->pinned;
+		return;
+	}
 	d = net_slab_alloc(&stack->udp.dgrams);
 	if (unlikely(!d)) {
 		stack->count[NET_C_NO_MEMORY]++;
@@ -170,6 +174,27 @@ void net_udp_input(struct net_stack *stack, struct net_pkt *pkt, const struct ne
 bad:
 	stack->count[why]++;
 	net_put(stack, pkt->seg.mem);
+}
+
+bool net_udp_input_usual(struct net_stack *stack, struct net_pkt *pkt,
+			 const struct net_ip_hdr *ip, uint32_t len)
+{
+	const struct net_udp_hdr *udp = (const struct net_udp_hdr *)(ip + 1);
+	struct net_addr local = { net_ip4(ip->dst), udp->dport };
+	struct net_addr from = { net_ip4(ip->src), udp->sport };
+	struct net_sock *s;
+
+	if (unlikely(len < NET_UDP_LEN) || unlikely(__builtin_bswap16(udp->len) != len) ||
+	    unlikely(!(pkt->flags & NET_PKT_L4_GOOD) && udp->csum))
+		return false;
+	s = net_port_find_udp(stack, &local, &from);
+	if (unlikely(!s))
+		return false;
+	stack->count[NET_C_UDP_IN]++;
+	pkt->seg.data = (uint8_t *)(uintptr_t)(udp + 1);
+	pkt->seg.len = len - NET_UDP_LEN;
+	enqueue(udp_of(s), &pkt->seg, &from);
+	return true;
 }
 
 static void fail(struct udp *u, int err)
@@ -291,6 +316,7 @@ int net_udp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n,
 	udp->sport = s->local.port;
 	udp->dport = to->port;
 	udp->len = __builtin_bswap16((uint16_t)(len + NET_UDP_LEN));
+	udp->csum = 0;
 	for (uint32_t i = 0; i < n; i++)
 		if (segs[i].len)
 			out->segs[out->n_segs++] = segs[i];
@@ -298,6 +324,10 @@ int net_udp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n,
 			net_put(stack, segs[i].mem);
 	out->len = len;
 	stack->count[NET_C_UDP_OUT]++;
+	if (net_ip_is_plain(stack, &u->path, out)) {
+		net_ip_output_plain(stack, &u->path, out, NET_IPPROTO_UDP, 0, true);
+		return 0;
+	}
 	/* whether it arrives is another matter: who is connected hears of it */
 	err = net_ip_output(stack, &u->path, out, NET_IPPROTO_UDP, 0, true);
 	if (unlikely(err) && s->peer.port)

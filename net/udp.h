@@ -9,6 +9,7 @@
 #include "net/net.h"
 #include "net/slab.h"
 
+struct net_ip_hdr;
 struct net_ip_in;
 struct net_stack;
 
@@ -22,6 +23,10 @@ void net_udps_init(struct net_stack *stack);
 void net_udps_fini(struct net_stack *stack);
 /* pkt->seg is the UDP part, of ip->len bytes; takes the reference over. */
 void net_udp_input(struct net_stack *stack, struct net_pkt *pkt, const struct net_ip_in *ip);
+/* The same where all is as usual, straight from its frame: len bytes behind the IP
+ * header. false: nothing has changed, it goes the long way. */
+bool net_udp_input_usual(struct net_stack *stack, struct net_pkt *pkt,
+			 const struct net_ip_hdr *ip, uint32_t len);
 /* An ICMP error about a datagram of ours. */
 void net_udp_unreachable(struct net_stack *stack, const struct net_addr *local,
 			 const struct net_addr *peer, int err);
