@@ -32,6 +32,7 @@
 
 #define N_FDS 24			/* that its start may need at a time */
 #define MAX_ARGS 64
+#define FINISH_MS 3000u
 #define DRAIN_PATIENCE (200 * NSEC_PER_MSEC)
 #define BURST_PATIENCE (10 * NSEC_PER_SEC) /* a driver that logs in a burst waits for us */
 
@@ -265,6 +266,13 @@ bool eal_wait(struct eal_job *job, unsigned ms)
 
 	while (!atomic_load(&job->done) && time_now() < end)
 		nanosleep(&nap, NULL);
+	return atomic_load(&job->done);
+}
+
+bool eal_finish(struct eal_job *job)
+{
+	if (!eal_wait(job, FINISH_MS))
+		rte_eal_alarm_cancel(job_run, job); /* waits where it is under way */
 	return atomic_load(&job->done);
 }
 

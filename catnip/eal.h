@@ -45,8 +45,11 @@ struct eal_job {
 	_Atomic bool done;
 };
 int eal_run(struct eal_job *job);
-/* Waits for it, for so many ms at most. */
+/* Waits for it, for so many ms at most; the job stays where it is until it is done. */
 bool eal_wait(struct eal_job *job, unsigned ms);
+/* Waits for it, for some seconds. false: it has not run and will not. Either way the
+ * job may go. */
+bool eal_finish(struct eal_job *job);
 
 enum eal_gate_state {
 	EAL_GATE_AWAY = 0,	/* its thread is elsewhere */

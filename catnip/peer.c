@@ -112,19 +112,20 @@ static void stop(void *arg)
 	struct catnip_port *port = arg;
 
 	rte_eth_dev_stop(port->id);
+	port->started = false;
 }
 
 void port_hang_up(struct catnip_port *port)
 {
 	struct eal_job job = { .fn = stop, .arg = port };
 
+	atomic_store(&port->gate.up, false); /* nobody will take what has come */
 	catnip_link_withdraw(&port->link);
 	relay_close(port->relay);
 	port->relay = NULL;
-	if (port->calling && !eal_wait(&port->call, ANSWER_MS))
-		return;
+	if (port->calling)
+		eal_finish(&port->call);
 	if (port->started && !eal_run(&job))
-		eal_wait(&job, ANSWER_MS);
-	port->started = false;
+		eal_finish(&job);
 	went(port);
 }

@@ -23,7 +23,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CLOSE_MS 5000u
 #define MAX_SLOTS 32u
 #define RING_SIZE 512u
 #define N_SMALL 2047u
@@ -313,10 +312,18 @@ static int device_open(struct catnip_port *port)
 	return err;
 }
 
+static void stop(struct catnip_port *port)
+{
+	if (port->started)
+		rte_eth_dev_stop(port->id);
+	port->started = false;
+}
+
 static void uninit(void *arg)
 {
 	struct catnip_port *port = arg;
 
+	stop(port); /* what EAL's thread had no time for */
 	rte_vdev_uninit(port->link.vdev);
 }
 
@@ -325,10 +332,10 @@ static void device_uninit(struct catnip_port *port)
 {
 	port->call.fn = uninit;
 	port->call.arg = port;
-	if (port->drv && port->drv->gate && !eal_run(&port->call))
-		eal_wait(&port->call, CLOSE_MS);
-	else if (port->link.kind != LINK_FOUND)
-		rte_vdev_uninit(port->link.vdev);
+	if (port->drv && port->drv->gate && !eal_run(&port->call) && eal_finish(&port->call))
+		return;
+	if (port->link.kind != LINK_FOUND)
+		uninit(port);
 }
 
 static void device_close(struct catnip_port *port)
@@ -678,7 +685,7 @@ void catnip_port_close(struct catnip_port *port)
 	if (port->gated)
 		port_hang_up(port);
 	else
-		rte_eth_dev_stop(port->id);
+		stop(port);
 	pthread_mutex_lock(&ports.lock);
 	device_close(port);
 	pool_recover(&port->small);

@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #define MESSAGE_MAX 512u	/* memif's are 128 bytes */
-#define CLOSE_MS 5000u
 
 /* A socket that the interrupt thread looks at. Events may come late: for a descriptor
  * that has its number by then. */
@@ -275,6 +274,6 @@ void relay_close(struct relay *relay)
 
 	if (!relay)
 		return;
-	if (!eal_run(&job) && eal_wait(&job, CLOSE_MS))
+	if (!eal_run(&job) && eal_finish(&job))
 		free(relay);
 }

@@ -5,6 +5,7 @@
  *	catnip_port push	pushes every kind of buffer, and compares what comes back
  *	catnip_port open N	opens N ports (1), and closes the last
  *	catnip_port knock N S	calls at the socket S of a memif N times, and leaves
+ *	catnip_port slow MS	closes while EAL's thread sleeps so long, and opens anew
  *	catnip_port survive N	push to an echo that comes N times, and is killed between
  *	catnip_port loop	push, over a port that brings back what it sends
  *	catnip_port pair	push to an echo of its own, over the second link
@@ -31,6 +32,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "catnip/eal.h"
 #include "tests/system/catnip_bare.h"
 
 #define HDR 18u			/* Ethernet and a number */
@@ -590,6 +592,27 @@ static int knock(uint32_t times, const char *path)
 	return 0;
 }
 
+static void sleep_ms(void *arg)
+{
+	poll(NULL, 0, (int)(intptr_t)arg);
+}
+
+static int slow(int ms)
+{
+	struct eal_job job = { .fn = sleep_ms, .arg = (void *)(intptr_t)ms };
+	struct libos *os = bare_open_or_exit();
+
+	wait_up(os);
+	if (eal_run(&job))
+		fail("no alarm");
+	bare_close(os);
+	if (!eal_finish(&job))
+		fail("it did not wake");
+	poll(NULL, 0, 100); /* whatever was put off has its time */
+	bare_close(bare_open_or_exit());
+	return 0;
+}
+
 static int pair(void)
 {
 	_Atomic bool ready = false;
@@ -618,6 +641,8 @@ int main(int argc, char **argv)
 		return push(true, argc > 2);
 	if (!strcmp(what, "pair"))
 		return pair();
+	if (!strcmp(what, "slow") && argc > 2)
+		return slow(atoi(argv[2]));
 	if (!strcmp(what, "survive") && argc > 2)
 		return survive((uint32_t)atoi(argv[2]), argc > 3);
 	if (!strcmp(what, "knock") && argc > 3)
@@ -630,6 +655,6 @@ int main(int argc, char **argv)
 		bare_close(os);
 		return 0;
 	}
-	fprintf(stderr, "usage: catnip_port echo|push|loop|pair|open|survive [other|N]\n");
+	fprintf(stderr, "usage: catnip_port echo|push|loop|pair|open|slow|survive [other|N]\n");
 	return 2;
 }
