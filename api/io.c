@@ -148,19 +148,6 @@ static inline int push_buf(struct libos *os, demi_qtoken_t *qt_out, struct libos
 	return call_end(os, 0);
 }
 
-/* Finding who is at an address may be a matter of files. */
-static __attribute__((__noinline__)) int push_dgram(struct libos *os, demi_qtoken_t *qt_out,
-						    struct libos_queue *q,
-						    const demi_sgarray_t *sga,
-						    struct libos_buf *buf,
-						    const struct sockaddr_in *to)
-{
-	int saved = errno, err = push_buf(os, qt_out, q, sga, buf, to);
-
-	errno = saved;
-	return err;
-}
-
 /* The usual one: one segment, to a queue that is connected. */
 static inline int push_one(struct libos *os, demi_qtoken_t *qt_out, int qd,
 			   const demi_sgarray_t *sga)
@@ -177,8 +164,6 @@ static inline int push_one(struct libos *os, demi_qtoken_t *qt_out, int qd,
 	buf = libos_buf_find_hot(os, sga->sga_segs[0].sgaseg_buf, sga->sga_segs[0].sgaseg_len);
 	if (unlikely(!buf))
 		return push_other(os, qt_out, qd, sga);
-	if (q->type == LIBOS_DGRAM)
-		return push_dgram(os, qt_out, q, sga, buf, NULL);
 	return push_buf(os, qt_out, q, sga, buf, NULL);
 }
 
@@ -255,7 +240,7 @@ int demi_pushto(demi_qtoken_t *qt_out, int sockqd, const demi_sgarray_t *sga,
 	buf = libos_buf_find_hot(os, sga->sga_segs[0].sgaseg_buf, sga->sga_segs[0].sgaseg_len);
 	if (unlikely(!buf))
 		return pushto_other(os, qt_out, sockqd, sga, dest_addr, size);
-	return push_dgram(os, qt_out, q, sga, buf, &to);
+	return push_buf(os, qt_out, q, sga, buf, &to);
 }
 
 static void pop_undo(struct libos *os, struct libos_op *op)

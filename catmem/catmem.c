@@ -180,10 +180,20 @@ static int catmem_connect(struct libos_queue *q, struct libos_op *op,
 	return is_dgram(q) ? dsock_connect(q, op, addr) : conn_connect(q, op, addr);
 }
 
+/* Finding who is at an address may be a matter of files. */
+static int dgram_push(struct libos_queue *q, struct libos_op *op, const struct libos_io *io,
+		      const struct sockaddr_in *to)
+{
+	int saved = errno, err = dsock_push(q, op, io, to);
+
+	errno = saved;
+	return err;
+}
+
 static int catmem_push(struct libos_queue *q, struct libos_op *op, const struct libos_io *io,
 		       const struct sockaddr_in *to)
 {
-	int err = likely(!is_dgram(q)) ? conn_push(q, op, io) : dsock_push(q, op, io, to);
+	int err = likely(!is_dgram(q)) ? conn_push(q, op, io) : dgram_push(q, op, io, to);
 
 	libos_mark_dirty(q->ctx->os);
 	return err;

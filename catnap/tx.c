@@ -299,6 +299,15 @@ static int push_failed(struct catnap_sock *s, struct libos_op *op, const struct 
 	return 0;
 }
 
+static int dgram_push(struct catnap_sock *s, struct libos_op *op, const struct libos_io *io,
+		      const struct sockaddr_in *to)
+{
+	int saved = errno, err = catnap_dgram_push(s, op, io, to);
+
+	errno = saved;
+	return err;
+}
+
 int catnap_push(struct libos_queue *q, struct libos_op *op, const struct libos_io *io,
 		const struct sockaddr_in *to)
 {
@@ -309,7 +318,7 @@ int catnap_push(struct libos_queue *q, struct libos_op *op, const struct libos_i
 	if (unlikely(err))
 		return err;
 	if (unlikely(q->type == LIBOS_DGRAM))
-		return catnap_dgram_push(s, op, io, to);
+		return dgram_push(s, op, io, to);
 	if (unlikely(s->tx_err))
 		return push_failed(s, op, io, 0);
 	if (unlikely(!list_empty(&s->tx)))

@@ -61,30 +61,37 @@ static inline uint32_t segs_of(const struct libos_io *io, struct net_seg *segs)
 	return io->n;
 }
 
-static inline int stream_send(struct catnip_queue *s, const struct libos_io *io)
+/* to NULL: the peer */
+static force_inline int send_io(struct catnip_queue *s, const struct libos_io *io,
+				const struct net_addr *to)
 {
 	struct net_seg segs[DEMI_SGARRAY_MAXSIZE];
 	struct net_seg one = { catnip_net_mem(io->seg[0].buf), io->seg[0].addr, io->seg[0].len, 0 };
 
 	if (likely(io->n == 1))
-		return net_send(s->sock, &one, 1, NULL);
-	return net_send(s->sock, segs, segs_of(io, segs), NULL);
+		return net_send(s->sock, &one, 1, to);
+	return net_send(s->sock, segs, segs_of(io, segs), to);
 }
 
 /* An error that an earlier datagram brought back says nothing about this one. */
-static int dgram_send(struct catnip_queue *s, const struct libos_io *io,
-		      const struct net_addr *to)
+static slow_path int dgram_send_again(struct catnip_queue *s, const struct libos_io *io,
+				      const struct net_addr *to, int err)
 {
-	struct net_seg segs[DEMI_SGARRAY_MAXSIZE];
-	uint32_t n = segs_of(io, segs);
-	struct net_addr name;
-	int err = net_send(s->sock, segs, n, to);
+	if (err == EAGAIN || err == EMSGSIZE)
+		return err;
+	catnip_ctx(s)->count[CATNIP_C_ICMP_ERRORS]++;
+	return send_io(s, io, to);
+}
 
-	if (err && err != EAGAIN && err != EMSGSIZE) {
-		catnip_ctx(s)->count[CATNIP_C_ICMP_ERRORS]++;
-		err = net_send(s->sock, segs, n, to);
-	}
-	if (s->q.state == LIBOS_NEW && !net_name(s->sock, &name))
+static force_inline int dgram_send(struct catnip_queue *s, const struct libos_io *io,
+				   const struct net_addr *to)
+{
+	int err = send_io(s, io, to);
+	struct net_addr name;
+
+	if (unlikely(err))
+		err = dgram_send_again(s, io, to, err);
+	if (unlikely(s->q.state == LIBOS_NEW) && !net_name(s->sock, &name))
 		s->q.state = LIBOS_BOUND;
 	return err;
 }
@@ -97,35 +104,43 @@ static void hold(struct catnip_queue *s, struct libos_op *op, const struct libos
 	list_add_tail(&s->q.pushes, &op->link);
 }
 
+static slow_path int dgram_push_slow(struct catnip_queue *s, struct libos_op *op,
+				     const struct libos_io *io, const struct net_addr *to, int err)
+{
+	struct net_addr peer;
+
+	if (err == EMSGSIZE)
+		return err;
+	if (err == EAGAIN) {
+		if (!to) /* another connect does not change it */
+			net_peer(s->sock, &peer);
+		err = to_keep(s, op, to ? to : &peer);
+		if (!err)
+			hold(s, op, io);
+		return err;
+	}
+	libos_mark_dirty(s->q.ctx->os);
+	libos_op_fail(op, err);
+	libos_io_put(io);
+	return 0;
+}
+
 static int dgram_push(struct catnip_queue *s, struct libos_op *op, const struct libos_io *io,
 		      const struct sockaddr_in *to)
 {
 	struct net_addr addr;
 	int err = EAGAIN;
 
-	if (io->total > DGRAM_MAX)
+	if (unlikely(io->total > DGRAM_MAX))
 		return EMSGSIZE;
 	if (to)
 		addr = catnip_addr(to);
 	if (likely(list_empty(&s->q.pushes)))
 		err = dgram_send(s, io, to ? &addr : NULL);
-	if (unlikely(err == EMSGSIZE))
-		return err;
-	if (unlikely(err == EAGAIN)) {
-		if (!to) /* another connect does not change it */
-			net_peer(s->sock, &addr);
-		err = to_keep(s, op, &addr);
-		if (!err)
-			hold(s, op, io);
-		return err;
-	}
+	if (unlikely(err))
+		return dgram_push_slow(s, op, io, to ? &addr : NULL, err);
+	libos_op_pushed(op, io);
 	libos_mark_dirty(s->q.ctx->os);
-	if (likely(!err)) {
-		libos_op_pushed(op, io);
-		return 0;
-	}
-	libos_op_fail(op, err);
-	libos_io_put(io);
 	return 0;
 }
 
@@ -153,7 +168,7 @@ int catnip_push(struct libos_queue *q, struct libos_op *op, const struct libos_i
 	if (q->type == LIBOS_DGRAM)
 		return dgram_push(s, op, io, to);
 	if (likely(list_empty(&q->pushes)))
-		err = stream_send(s, io);
+		err = send_io(s, io, NULL);
 	if (unlikely(err))
 		return push_slow(s, op, io, err);
 	libos_op_pushed(op, io);
@@ -165,13 +180,12 @@ int catnip_push(struct libos_queue *q, struct libos_op *op, const struct libos_i
 static int send_waiting(struct catnip_queue *s, struct libos_op *op)
 {
 	struct libos_io io = libos_op_push(op)->io;
-	struct net_seg segs[DEMI_SGARRAY_MAXSIZE];
 	int err;
 
 	if (s->q.type == LIBOS_DGRAM)
 		err = dgram_send(s, &io, &(*to_find(s, op))->addr);
 	else
-		err = net_send(s->sock, segs, segs_of(&io, segs), NULL);
+		err = send_io(s, &io, NULL);
 	if (err == EAGAIN)
 		return err;
 	if (s->q.type == LIBOS_DGRAM)

@@ -80,12 +80,18 @@ static inline void net_ip_header(struct net_stack *stack, const struct net_path 
 		ip->csum = net_csum_finish((uint64_t)w[0] + w[1] + w[2] + w[3] + w[4]);
 }
 
-/* The next hop is known, and takes it in one piece. */
+/* The next hop is known. */
+static inline bool net_path_is_plain(const struct net_stack *stack, const struct net_path *path)
+{
+	return likely(path->neigh) && likely(path->gen == stack->ip.gen) &&
+	       likely(path->neigh->usable);
+}
+
+/* ... and takes it in one piece. */
 static inline bool net_ip_is_plain(const struct net_stack *stack, const struct net_path *path,
 				   const struct net_out *out)
 {
-	return likely(path->neigh) && likely(path->gen == stack->ip.gen) &&
-	       likely(path->neigh->usable) &&
+	return net_path_is_plain(stack, path) &&
 	       likely(out->hdr_len + out->len + NET_IP_LEN <= path->mtu ||
 		      out->flags & NET_OUT_TSO);
 }

@@ -74,6 +74,11 @@ static struct net_port *find(const struct net_ports *ports, uint8_t type, uint16
 	return p;
 }
 
+static struct net_sock **alone_of(struct net_ports *ports, uint16_t port)
+{
+	return &ports->alone[(port ^ port >> 8) % NET_PORTS_ALONE];
+}
+
 /* Twice the chains, if there are more ports than chains; as many as before will do,
  * too. */
 static void grow(struct net_ports *ports)
@@ -296,7 +301,7 @@ int net_port_bind(struct net_sock *s, const struct net_addr *addr)
 	s->bound = true;
 	s->port_next = p->socks;
 	p->socks = s;
-	s->stack->ports.alone = NULL;
+	*alone_of(&s->stack->ports, s->local.port) = NULL;
 	ways_change(s);
 	return 0;
 }
@@ -314,7 +319,7 @@ void net_port_unbind(struct net_sock *s)
 	while (*link != s)
 		link = &(*link)->port_next;
 	*link = s->port_next;
-	s->stack->ports.alone = NULL;
+	*alone_of(&s->stack->ports, s->local.port) = NULL;
 	s->bound = false;
 	ways_change(s);
 	drop_if_unused(ports, p);
@@ -409,14 +414,14 @@ struct net_sock *net_port_find(struct net_stack *stack, enum net_type type,
 		}
 	}
 	if (type == NET_UDP && best && !p->socks->port_next)
-		stack->ports.alone = best;
+		*alone_of(&stack->ports, local->port) = best;
 	return best;
 }
 
 struct net_sock *net_port_find_udp(struct net_stack *stack, const struct net_addr *local,
 				   const struct net_addr *peer)
 {
-	struct net_sock *s = stack->ports.alone;
+	struct net_sock *s = *alone_of(&stack->ports, local->port);
 
 	if (likely(s) && likely(s->local.port == local->port) && likely(score(s, local, peer)))
 		return s;

@@ -12,6 +12,8 @@
 
 struct net_stack;
 
+#define NET_PORTS_ALONE 16u
+
 struct net_ports {
 	struct net_port **table;	/* by port and type; see port.c */
 	uint32_t mask;
@@ -19,8 +21,8 @@ struct net_ports {
 	struct net_held_port *held;	/* by port */
 	uint32_t held_mask;
 	uint32_t n_held;
-	struct net_sock *alone;		/* UDP: found last, and nobody else is bound to its
-					 * port; or NULL */
+	struct net_sock *alone[NET_PORTS_ALONE]; /* UDP, by port: the one found
+					 * last, if nobody else is bound to its port */
 };
 
 int net_ports_init(struct net_stack *stack);

@@ -281,18 +281,51 @@ static int errno_take(struct udp *u)
 	return err;
 }
 
-int net_udp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n,
-		 const struct net_addr *to)
+static force_inline void header(struct net_out *out, uint16_t sport, uint16_t dport,
+				uint32_t len)
+{
+	struct net_udp_hdr *udp = (struct net_udp_hdr *)out->hdr;
+
+	udp->sport = sport;
+	udp->dport = dport;
+	udp->len = __builtin_bswap16((uint16_t)(len + NET_UDP_LEN));
+	udp->csum = 0;
+}
+
+/* A short one to who was sent to last, whose way is known. false: the long way. */
+static force_inline bool send_usual(struct udp *u, const struct net_seg *seg,
+				    const struct net_addr *to)
+{
+	struct net_stack *stack = u->s.stack;
+	struct net_path *path = &u->path;
+	struct net_out *out;
+
+	if (unlikely(u->err) || unlikely(u->wr_shut) || unlikely(!u->s.bound) ||
+	    unlikely(!net_ip_equal(&u->path_to.ip, &to->ip)) ||
+	    unlikely(u->path_to.port != to->port) ||
+	    unlikely(!to->port) || unlikely(!seg->len) ||
+	    unlikely(!net_outs_room(&stack->out)) || !net_path_is_plain(stack, path) ||
+	    unlikely(seg->len > path->mtu - NET_UDP_LEN - NET_IP_LEN))
+		return false;
+	out = net_out_take(&stack->out, NET_UDP_LEN);
+	header(out, u->s.local.port, to->port, seg->len);
+	out->segs[0] = *seg;
+	out->n_segs = 1;
+	out->len = seg->len;
+	stack->count[NET_C_UDP_OUT]++;
+	net_ip_output_plain(stack, path, out, NET_IPPROTO_UDP, 0, true);
+	return true;
+}
+
+static int send_any(struct net_sock *s, const struct net_seg *segs, uint32_t n,
+		    const struct net_addr *to)
 {
 	struct net_stack *stack = s->stack;
 	struct udp *u = udp_of(s);
 	uint32_t len = length(segs, n), packets;
-	struct net_udp_hdr *udp;
 	struct net_out *out;
 	int err;
 
-	if (!to)
-		to = &s->peer;
 	if (unlikely(u->err))
 		return errno_take(u);
 	if (unlikely(u->wr_shut))
@@ -312,11 +345,7 @@ int net_udp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n,
 	if (unlikely(!has_room(stack, packets)))
 		return block(u, packets);
 	out = net_out_new(stack, NET_UDP_LEN, false);
-	udp = (struct net_udp_hdr *)out->hdr;
-	udp->sport = s->local.port;
-	udp->dport = to->port;
-	udp->len = __builtin_bswap16((uint16_t)(len + NET_UDP_LEN));
-	udp->csum = 0;
+	header(out, s->local.port, to->port, len);
 	for (uint32_t i = 0; i < n; i++)
 		if (segs[i].len)
 			out->segs[out->n_segs++] = segs[i];
@@ -324,15 +353,21 @@ int net_udp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n,
 			net_put(stack, segs[i].mem);
 	out->len = len;
 	stack->count[NET_C_UDP_OUT]++;
-	if (net_ip_is_plain(stack, &u->path, out)) {
-		net_ip_output_plain(stack, &u->path, out, NET_IPPROTO_UDP, 0, true);
-		return 0;
-	}
 	/* whether it arrives is another matter: who is connected hears of it */
 	err = net_ip_output(stack, &u->path, out, NET_IPPROTO_UDP, 0, true);
 	if (unlikely(err) && s->peer.port)
 		fail(u, err);
 	return 0;
+}
+
+int net_udp_send(struct net_sock *s, const struct net_seg *segs, uint32_t n,
+		 const struct net_addr *to)
+{
+	if (!to)
+		to = &s->peer;
+	if (likely(n == 1) && likely(send_usual(udp_of(s), segs, to)))
+		return 0;
+	return send_any(s, segs, n, to);
 }
 
 /* ---- the calls */
