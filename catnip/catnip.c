@@ -192,6 +192,23 @@ static force_inline void send_now(struct catnip_ctx *cn)
 	cn->busy = !all || net_has_unsent(cn->stack) || net_has_ready(cn->stack);
 }
 
+/* A push is over, and leaves errno alone. The first goes at once, those that follow
+ * before the next pass together. */
+void catnip_pushed(struct catnip_ctx *cn)
+{
+	struct libos *os = cn->base.os;
+	int saved;
+
+	if (os->unflushed || unlikely(os->dirty)) {
+		libos_mark_dirty(os);
+		return;
+	}
+	os->unflushed = 1;
+	saved = errno;
+	send_now(cn);
+	errno = saved;
+}
+
 void catnip_send_now(struct catnip_ctx *cn)
 {
 	send_now(cn);
@@ -242,9 +259,10 @@ static bool poll(struct libos_ctx *ctx, uint64_t now)
 
 static void flush(struct libos_ctx *ctx)
 {
+	struct catnip_ctx *cn = ctx_of(ctx);
 	int saved = errno;
 
-	send_now(ctx_of(ctx));
+	send_now(cn);
 	errno = saved;
 }
 

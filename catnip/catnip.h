@@ -144,6 +144,9 @@ void catnip_place_give(struct catnip_ctx *cn, struct catnip_queue *s);
 struct catnip_queue *catnip_place_next(const struct catnip_ctx *cn, uint32_t *place);
 void catnip_places_fini(struct catnip_ctx *cn);
 
+/* What a push has sent goes now, or with the flush. */
+void catnip_pushed(struct catnip_ctx *cn);
+
 /* ---- queue.c: a queue and its socket */
 
 int catnip_socket(struct libos_ctx *ctx, enum libos_queue_type type, struct libos_queue **q_out);

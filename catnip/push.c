@@ -140,7 +140,7 @@ static int dgram_push(struct catnip_queue *s, struct libos_op *op, const struct 
 	if (unlikely(err))
 		return dgram_push_slow(s, op, io, to ? &addr : NULL, err);
 	libos_op_pushed(op, io);
-	libos_mark_dirty(s->q.ctx->os);
+	catnip_pushed(catnip_ctx(s));
 	return 0;
 }
 
@@ -172,7 +172,7 @@ int catnip_push(struct libos_queue *q, struct libos_op *op, const struct libos_i
 	if (unlikely(err))
 		return push_slow(s, op, io, err);
 	libos_op_pushed(op, io);
-	libos_mark_dirty(q->ctx->os); /* the 32nd flushes */
+	catnip_pushed(catnip_ctx(s));
 	return 0;
 }
 

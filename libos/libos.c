@@ -337,6 +337,7 @@ static force_inline bool poll_all(struct libos *os)
 	bool moved = false;
 
 	os->fast_waits = FAST_WAITS;
+	os->unflushed = 0;
 	if (unlikely(os->watches.n_eager) || unlikely(os->now >= os->watches.next_look)) {
 		moved = libos_watches_poll(&os->watches, 0);
 		os->watches.next_look = os->now + LOOK_NS;

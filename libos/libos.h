@@ -39,7 +39,7 @@ struct libos {
 	bool debug_buffers;	/* CLOWDER_DEBUG=buffers: so says attention, too */
 	bool push_released;	/* push.completes: released */
 	uint8_t n_backends;
-	uint8_t unflushed;	/* pushes since the last flush */
+	uint8_t unflushed;	/* pushes since the last flush, or pass */
 	uint8_t pass;		/* spinning passes since the clock was read */
 	struct libos_bell *bell; /* demi_wake() */
 	uint64_t now;		/* ns, as of the last look at the clock */

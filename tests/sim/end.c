@@ -153,19 +153,11 @@ static void close_it(struct end *e)
 
 /* ---- popping */
 
-static void take(struct end *e, const struct net_seg *seg)
+static void check_bytes(struct end *e, const struct net_seg *seg)
 {
 	struct end *peer = peer_of(e);
 	uint32_t good;
 
-	moved(e);
-	if (!seg->len) {
-		if (seg->mem)
-			world_fail(e->w, "h%d: the end of a stream has memory", who(e));
-		trace_note(e->w, who(e), "%s: end of stream", name_of(e));
-		e->eof = true;
-		return;
-	}
 	if (!seg->mem->refs || seg->data < seg->mem->data ||
 	    seg->data + seg->len > seg->mem->data + seg->mem->size)
 		world_fail(e->w, "h%d: popped what is not there", who(e));
@@ -178,15 +170,33 @@ static void take(struct end *e, const struct net_seg *seg)
 		if (!peer || e->popped + seg->len > peer->pushed)
 			world_fail(e->w, "h%d: popped more than was pushed", who(e));
 	}
+}
+
+/* It is charged. */
+static void keep(struct end *e, const struct net_seg *seg)
+{
+	check_bytes(e, seg);
 	e->popped += seg->len;
 	e->charged += seg->pinned;
 	mem_freeze(seg->mem, seg->data, seg->len);
-	net_charge(e->sock, seg->pinned);
-	if (e->plan->echo && e->conn) {
+	if (e->plan->echo && e->conn)
 		e->echo = *seg;
+	else
+		hold(e, seg);
+}
+
+static void take(struct end *e, const struct net_seg *seg)
+{
+	moved(e);
+	if (!seg->len) {
+		if (seg->mem)
+			world_fail(e->w, "h%d: the end of a stream has memory", who(e));
+		trace_note(e->w, who(e), "%s: end of stream", name_of(e));
+		e->eof = true;
 		return;
 	}
-	hold(e, seg);
+	net_charge(e->sock, seg->pinned);
+	keep(e, seg);
 	release_due(e);
 }
 
@@ -202,6 +212,23 @@ static bool may_read(struct end *e)
 		e->next_read = now_of(e) + p->stop_ns;
 		return false;
 	}
+	return true;
+}
+
+/* A pop waits for it, half of the time. */
+static bool take_at_once(struct prog *p, const struct net_seg *seg, const struct net_addr *from)
+{
+	struct end *e = container_of(p, struct end, prog);
+
+	if (from || !seg->len || net_bytes_readable(e->sock))
+		world_fail(e->w, "h%d: given what is not next in a stream", who(e));
+	if (!may_read(e) || rnd_one_in(&e->ask_rnd, 2))
+		return false;
+	moved(e);
+	keep(e, seg);
+	if (e->plan->read_ns)
+		e->next_read = now_of(e) + rnd_in(&e->rnd, 0, e->plan->read_ns);
+	prog_wake(p, now_of(e));
 	return true;
 }
 
@@ -674,6 +701,7 @@ struct end *end_new(struct world *w, struct host *host, struct conn *conn, uint3
 	e->prog.event = event;
 	e->prog.step = step;
 	e->prog.gone = gone;
+	e->prog.take = take_at_once;
 	e->w = w;
 	e->conn = conn;
 	e->side = side;

@@ -21,6 +21,7 @@ void prog_init(struct prog *p, struct host *host)
 {
 	p->host = host;
 	p->wake_at = UINT64_MAX;
+	p->take = NULL;
 	list_init(&p->due);
 	list_add_tail(&host->progs, &p->link);
 }
@@ -50,6 +51,13 @@ void prog_wake(struct prog *p, uint64_t at)
 		return;
 	p->wake_at = at;
 	events_add(q, at, prog_awake, p, NULL);
+}
+
+static bool prog_take(void *user, const struct net_seg *seg, const struct net_addr *from)
+{
+	struct prog *p = user;
+
+	return p->take && p->take(p, seg, from);
 }
 
 /* ---- life */
@@ -161,6 +169,7 @@ static void begin(struct host *h)
 	if (err)
 		world_fail(h->w, "h%u: net_stack_new: %d: %s (%s)", h->nr, err, why,
 			   h->plan.config);
+	net_set_take(h->stack, prog_take);
 	if (h->plan.iss_wraps)
 		h->stack->tcp.iss = &h->iss;
 	configure(h);

@@ -8,6 +8,8 @@
 #include "base/list.h"
 
 struct host;
+struct net_addr;
+struct net_seg;
 struct net_sock;
 
 struct prog {
@@ -17,6 +19,8 @@ struct prog {
 	uint64_t wake_at;	/* UINT64_MAX: not of itself */
 	/* a socket whose user it is has events (enum net_event) */
 	void (*event)(struct prog *p, struct net_sock *s, uint32_t events);
+	/* a net_take of its sockets; NULL: it takes nothing so */
+	bool (*take)(struct prog *p, const struct net_seg *seg, const struct net_addr *from);
 	void (*step)(struct prog *p);
 	/* The host has died: sockets are gone, memory has to be given back. */
 	void (*gone)(struct prog *p);

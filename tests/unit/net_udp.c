@@ -187,6 +187,83 @@ START_TEST(test_charge)
 }
 END_TEST
 
+static struct {
+	bool wants;
+	uint32_t n;
+	struct net_seg seg;
+	struct net_addr from;
+} taker;
+
+static bool take(void *user, const struct net_seg *seg, const struct net_addr *from)
+{
+	ck_assert_ptr_eq(user, &taker);
+	taker.n++;
+	taker.seg = *seg;
+	taker.from = *from;
+	return taker.wants;
+}
+
+/* A datagram is offered before it is queued, if none is, and charged if it is taken. */
+START_TEST(test_taken)
+{
+	uint32_t events;
+
+	memset(&taker, 0, sizeof(taker));
+	taker.wants = true;
+	net_set_take(bed->stack, take);
+	net_set_user(sock, &taker);
+	arrive("10.0.0.2", 9, 100, 9000);
+	ck_assert_uint_eq(taker.n, 1);
+	ck_assert_uint_eq(taker.seg.len, 100);
+	ck_assert(bed_is_pattern(taker.seg.data, 100, 0));
+	ck_assert_uint_eq(net_ip_v4(&taker.from.ip), bed_v4("10.0.0.2"));
+	ck_assert_uint_eq(ntohs(taker.from.port), 9);
+	ck_assert_uint_eq(net_bytes_readable(sock), 0);
+	ck_assert_ptr_null(net_next_ready(bed->stack, &events));
+	bed_put(&taker.seg);
+	taker.wants = false;
+	arrive("10.0.0.2", 9, 600, 1000); /* one may go over it */
+	ck_assert_uint_eq(taker.n, 2);
+	arrive("10.0.0.2", 9, 600, 1000);
+	ck_assert_uint_eq(taker.n, 2);
+	bed_expect_count(bed, UDP_FULL, 1);
+	ck_assert(!net_uncharge(sock, 9000));
+	taker.wants = true;
+	arrive("10.0.0.2", 9, 60, 1000); /* behind the one that waits */
+	ck_assert_uint_eq(taker.n, 2);
+	bed_expect_datagram(sock, 600, 0);
+	bed_expect_datagram(sock, 60, 0);
+	bed_expect_count(bed, UDP_FULL, 1);
+}
+END_TEST
+
+/* Two sockets whose ports are remembered in one place, one that goes, and one that comes
+ * to the port. */
+START_TEST(test_found_last)
+{
+	struct net_sock *other = bed_udp_socket(bed, "10.0.0.1", 7 + 16), *any;
+
+	for (int i = 0; i < 3; i++) {
+		bed_input(bed, bed_udp("10.0.0.2", 9, "10.0.0.1", 7 + 16, NULL, 20));
+		arrive("10.0.0.2", 9, 10, 0);
+		bed_expect_datagram(other, 20, 0);
+		bed_expect_datagram(sock, 10, 0);
+	}
+	net_close(other, false);
+	bed_input(bed, bed_udp("10.0.0.2", 9, "10.0.0.1", 7 + 16, NULL, 20));
+	bed_expect_count(bed, UDP_NO_PORT, 1);
+	ck_assert_int_eq(net_set_opt(sock, NET_OPT_REUSEADDR, 1), 0);
+	ck_assert_int_eq(net_connect(sock, &(struct net_addr){ net_ip4(bed_v4("10.0.0.2")),
+							       htons(9) }), 0);
+	arrive("10.0.0.2", 9, 10, 0);
+	bed_expect_datagram(sock, 10, 0);
+	any = bed_udp_socket(bed, "0.0.0.0", 7 + 32);
+	arrive("10.0.0.2", 10, 10, 0); /* of nobody's */
+	bed_expect_count(bed, UDP_NO_PORT, 2);
+	net_close(any, false);
+}
+END_TEST
+
 /* A buffer smaller than any packet takes one at a time. */
 START_TEST(test_tiny_buffer)
 {
@@ -469,6 +546,8 @@ Suite *net_udp_suite(void)
 	tcase_add_test(t, test_checksum);
 	tcase_add_test(t, test_full);
 	tcase_add_test(t, test_charge);
+	tcase_add_test(t, test_taken);
+	tcase_add_test(t, test_found_last);
 	tcase_add_test(t, test_tiny_buffer);
 	tcase_add_test(t, test_hoarder_is_copied);
 	tcase_add_test(t, test_hoarder_alone);

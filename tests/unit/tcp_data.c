@@ -449,6 +449,90 @@ START_TEST(fast_path)
 }
 END_TEST
 
+static struct {
+	bool wants;
+	uint32_t n;
+	struct net_seg seg;
+} taker;
+
+static bool take(void *user, const struct net_seg *seg, const struct net_addr *from)
+{
+	ck_assert_ptr_eq(user, &taker);
+	ck_assert_ptr_null(from);
+	taker.n++;
+	taker.seg = *seg;
+	return taker.wants;
+}
+
+static void expect_taken(struct tbed *b, uint32_t n, uint32_t at, uint32_t len)
+{
+	ck_assert_uint_eq(taker.n, n);
+	ck_assert_uint_eq(taker.seg.len, len);
+	for (uint32_t i = 0; i < len; i++)
+		ck_assert_uint_eq(taker.seg.data[i], tbed_byte(at + i));
+	ck_assert_uint_eq(net_bytes_readable(b->s), 0);
+	ck_assert_uint_eq(tbed_events(b, b->s), 0);
+}
+
+/* What comes while nothing waits to be read is offered first, and charged if it is
+ * taken; what is not next, and what comes behind what was left, is not. */
+START_TEST(taken)
+{
+	struct tbed *b = answering("");
+	uint32_t pinned;
+	int err;
+
+	memset(&taker, 0, sizeof(taker));
+	net_set_take(b->stack, take);
+	tbed_rel(b, ACK, 11, 21, 10); /* nobody's: not offered */
+	ck_assert_uint_eq(tbed_read(b, b->s, 0, &err), 20);
+	tbed_events(b, b->s);
+	net_set_user(b->s, &taker);
+	pinned = tcp_conn(b->s)->rq.pinned;
+	taker.wants = true;
+	tbed_rel(b, ACK, 21, 21, 10);
+	expect_taken(b, 1, 20, 10);
+	ck_assert_uint_eq(tcp_conn(b->s)->rq.pinned, pinned + taker.seg.pinned);
+	ck_assert(!net_uncharge(b->s, taker.seg.pinned));
+	ck_assert_uint_eq(tcp_conn(b->s)->rq.pinned, pinned);
+	tbed_put(&taker.seg);
+	tbed_rel(b, ACK, 41, 21, 10); /* a gap */
+	ck_assert_uint_eq(taker.n, 1);
+	tbed_rel(b, ACK, 31, 21, 10); /* which is filled */
+	ck_assert_uint_eq(taker.n, 1);
+	ck_assert_uint_eq(tbed_read(b, b->s, 30, &err), 20);
+	taker.wants = false;
+	tbed_rel(b, ACK, 51, 21, 10);
+	ck_assert_uint_eq(taker.n, 2);
+	taker.wants = true;
+	tbed_rel(b, ACK, 61, 21, 10);
+	ck_assert_uint_eq(taker.n, 2);
+	ck_assert_uint_eq(tbed_events(b, b->s), NET_READABLE);
+	ck_assert_uint_eq(tbed_read(b, b->s, 50, &err), 20);
+	tbed_rel(b, ACK, 71, 21, 10);
+	expect_taken(b, 3, 70, 10);
+	net_uncharge(b->s, taker.seg.pinned);
+	tbed_put(&taker.seg);
+	tbed_free(b);
+}
+END_TEST
+
+/* Nothing is offered to who has closed. */
+START_TEST(taken_no_more)
+{
+	struct tbed *b = tbed_connected("", NULL);
+
+	memset(&taker, 0, sizeof(taker));
+	taker.wants = true;
+	net_set_take(b->stack, take);
+	net_set_user(b->s, &taker);
+	net_close(b->s, _i);
+	tbed_rel(b, ACK, 1, 1, 10);
+	ck_assert_uint_eq(taker.n, 0);
+	tbed_free(b);
+}
+END_TEST
+
 /* ---- timestamps (RFC 7323) */
 
 static void give_ts(struct tbed *b, uint32_t seq, uint32_t tsval, uint32_t len)
@@ -668,6 +752,8 @@ Suite *tcp_data_suite(void)
 	tcase_add_loop_test(tc, no_delay_at_all, 0, 2);
 	tcase_add_test(tc, stretched_acks);
 	tcase_add_test(tc, fast_path);
+	tcase_add_test(tc, taken);
+	tcase_add_loop_test(tc, taken_no_more, 0, 2);
 	tcase_add_loop_test(tc, paws, 0, TBED_SEQS);
 	tcase_add_test(tc, echo);
 	tcase_add_test(tc, keepalive);
