@@ -180,13 +180,14 @@ bool net_udp_input_usual(struct net_stack *stack, struct net_pkt *pkt,
 			 const struct net_ip_hdr *ip, uint32_t len)
 {
 	const struct net_udp_hdr *udp = (const struct net_udp_hdr *)(ip + 1);
-	struct net_addr local = { net_ip4(ip->dst), udp->dport };
-	struct net_addr from = { net_ip4(ip->src), udp->sport };
+	struct net_addr local, from;
 	struct net_sock *s;
 
 	if (unlikely(len < NET_UDP_LEN) || unlikely(__builtin_bswap16(udp->len) != len) ||
 	    unlikely(!(pkt->flags & NET_PKT_L4_GOOD) && udp->csum))
 		return false;
+	local = (struct net_addr){ net_ip4(ip->dst), udp->dport };
+	from = (struct net_addr){ net_ip4(ip->src), udp->sport };
 	s = net_port_find_udp(stack, &local, &from);
 	if (unlikely(!s))
 		return false;
