@@ -31,8 +31,13 @@ b=$pid
 stop $b
 push_ok "a client's end that is given up" memif "$port" slow 4000
 stop $a
+rm -f "$sock" # of the dead: the next is the server's
 CLOWDER_CATNIP_LINK=memif "$port" slow 4000 >"$tmp/slow" 2>&1 & s=$!
 pids="$pids $s"
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	[ -S "$sock" ] && break
+	sleep 0.1
+done
 echo_start b memif || not_ok "a second process again"
 b=$pid
 status=0
